@@ -1,0 +1,3 @@
+module screwtape
+
+go 1.26

@@ -1,0 +1,75 @@
+// Package schedule holds what a schedule is made of: decisions, the tapes that
+// record them, the strategies that choose them, and the shrinker that takes
+// away what a finding does not need.
+package schedule
+
+// A Decision is one step of a schedule, and one line of a tape: a process does
+// something, or something is done to it.
+type Decision struct {
+	// Process is who: NODE/PROGRAM ("a/runner"), a child of it
+	// ("a/runner.1"), a further thread ("a/runner#2"), or a node ("a").
+	Process string
+	// Verb is what: the name of a system call, or one of the verbs below.
+	Verb string
+	// Names are the paths that the call names, below the root of the share,
+	// or what else the verb is about (the message that is delivered).
+	Names []string
+	// Outcome is "ok", the name of an error such as "ENOENT", the code of a
+	// mail reply, or "" where it is not said.
+	Outcome string
+}
+
+// Verbs that are no system calls.
+const (
+	Deliver = "deliver" // the mail sink takes the message: Names[0] is its id
+	Defer   = "defer"   // the mail sink refuses it for now (a fault)
+	Wake    = "wake"    // time moves to the process's wake-up, and it wakes
+	Crash   = "crash"   // the process, or all of a node, is killed (a fault)
+	Start   = "start"   // the program, or all of a node, is started (again)
+)
+
+// Fault reports whether the decision is something going wrong, rather than
+// a program going on.
+func (d Decision) Fault() bool {
+	return d.Verb == Crash || d.Verb == Defer
+}
+
+// A Resource is what a step reads or writes: a directory entry, an inode's
+// data or attributes, a clock, a mail sink. Equal strings are the same
+// resource.
+type Resource string
+
+// A Footprint is all that a step reads and writes. Two steps of different
+// processes are independent when neither writes what the other touches.
+type Footprint struct {
+	Reads, Writes []Resource
+}
+
+// Conflicts reports whether the order of two steps with these footprints can
+// matter.
+func (f Footprint) Conflicts(g Footprint) bool {
+	return meets(f.Writes, g.Writes) || meets(f.Writes, g.Reads) || meets(f.Reads, g.Writes)
+}
+
+func meets(a, b []Resource) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// An Option is a decision that is possible now.
+type Option struct {
+	Decision
+	// Restart says that a start brings back what a crash took; strategies
+	// treat it as part of the fault's cost, not as a fault of its own.
+	Restart bool
+	// Early says that this wake-up need not come yet: something else can
+	// still happen without it. A program may be slow, never early, so
+	// choosing it now is allowed.
+	Early bool
+}
