@@ -1,0 +1,162 @@
+package schedule
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+)
+
+// A Draw is all that the chance in one schedule comes from: with the same draw
+// and the same programs, a strategy makes the same schedule again, alone.
+type Draw struct {
+	Seed     uint64
+	Schedule int // number of the schedule in its search, from 0
+	Length   int // how many decisions the schedule is expected to have
+	Points   int // at how many of them a fault is expected to be on offer
+}
+
+func (d Draw) String() string {
+	return fmt.Sprintf("seed %d schedule %d length %d points %d", d.Seed, d.Schedule, d.Length, d.Points)
+}
+
+// chance is what the random strategies have in common: when a fault comes, and
+// whether what a crash took comes back.
+//
+// The point of a schedule's fault is drawn beforehand, among all that are
+// expected: so a crash early and a crash late are equally likely, which a
+// chance at each point would not make them.
+type chance struct {
+	name   string
+	draw   Draw
+	rng    *rand.Rand
+	points int             // points so far at which a fault was on offer
+	at     int             // the point at which to take one, none if negative
+	faults int             // taken so far
+	steps  int             // decisions so far
+	back   map[string]bool // whether a crashed process is started freely
+}
+
+// One schedule in faultless goes without a fault, if nothing but chance
+// decides: those tell how long a schedule is, and what happens without any.
+const faultless = 4
+
+func newChance(name string, d Draw) chance {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	c := chance{name: name, draw: d, back: map[string]bool{}, at: -1}
+	c.rng = rand.New(rand.NewPCG(d.Seed, h.Sum64()^uint64(d.Schedule)))
+	if c.rng.IntN(faultless) > 0 {
+		c.at = c.rng.IntN(max(d.Points, 1))
+	}
+	return c
+}
+
+func (c *chance) String() string { return c.name + " " + c.draw.String() }
+
+// fault says which of the options is to be taken because the time for a fault
+// has come.
+func (c *chance) fault(options []Option) (int, bool) {
+	var faults []int
+	for i, o := range options {
+		if o.Fault() {
+			faults = append(faults, i)
+		}
+	}
+	if len(faults) == 0 {
+		return 0, false
+	}
+	c.points++
+	if c.points-1 != c.at {
+		return 0, false
+	}
+	c.faults++
+	c.at = c.points + c.rng.IntN(max(c.draw.Points, 1)) // of a further one, should the budget allow it
+	return faults[c.rng.IntN(len(faults))], true
+}
+
+// candidates are the options that are no faults, and no restarts but those of
+// processes that are to come back: half of those that a crash took. The rest
+// stay down to the schedule's end.
+func (c *chance) candidates(options []Option) []int {
+	var list []int
+	for i, o := range options {
+		if o.Restart {
+			back, drawn := c.back[o.Process]
+			if !drawn {
+				back = c.rng.IntN(2) == 0
+				c.back[o.Process] = back
+			}
+			if !back {
+				continue
+			}
+		}
+		if !o.Fault() {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+func (c *chance) Done(d Decision, _ Footprint) error {
+	c.steps++
+	if d.Verb == Start {
+		delete(c.back, d.Process) // the next crash draws anew
+	}
+	return nil
+}
+
+func (c *chance) seen() *chance { return c }
+
+// A chooser is a strategy by chance.
+type chooser interface {
+	Strategy
+	seen() *chance
+}
+
+// search makes one chooser after the other, and tells each what length the
+// ones before it lead to expect.
+type search struct {
+	name   string
+	one    func(Draw) chooser
+	next   Draw
+	length average
+	points average
+	told   []chooser // made, and not heard of yet; oldest first
+}
+
+func newSearch(name string, seed uint64, one func(Draw) chooser) *search {
+	return &search{name: name, one: one, next: Draw{Seed: seed}, length: 50, points: 20}
+}
+
+func (s *search) Name() string { return s.name }
+
+func (s *search) Next() Strategy {
+	s.next.Length, s.next.Points = s.length.reach(), s.points.reach()
+	c := s.one(s.next)
+	s.next.Schedule++
+	s.told = append(s.told, c)
+	return c
+}
+
+func (s *search) Learn(_ bool, decisions int) {
+	if len(s.told) == 0 {
+		return
+	}
+	c := s.told[0].seen()
+	s.told = s.told[1:]
+	s.length.add(decisions)
+	// After a fault the budget may be spent, and no more is on offer: such a
+	// schedule says nothing of how many points there are.
+	if c.faults == 0 && c.points > 0 {
+		s.points.add(c.points)
+	}
+}
+
+// An average of the latest values, which soon forgets what it began with.
+type average float64
+
+func (a *average) add(n int) { *a += (average(n) - *a) / 4 }
+
+// reach is a little above the average, so that the end of a schedule that is
+// longer than most is reached too.
+func (a average) reach() int { return int(a*5/4) + 1 }
