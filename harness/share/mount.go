@@ -1,0 +1,488 @@
+package share
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"screwtape/harness/schedule"
+)
+
+const (
+	maxWrite   = 128 << 10       // bytes in one READ or WRITE
+	bufferSize = maxWrite + 4096 // and what stands before them
+)
+
+// ErrUnmounted says that a mount is no longer there, or was aborted.
+var ErrUnmounted = errors.New("the share's mount is gone")
+
+// A Mount is one directory of a store as one node sees it. Like its store it is
+// not safe for concurrent use.
+//
+// Whoever owns it must never touch the mount itself, by any system call: there
+// would be nobody to answer.
+type Mount struct {
+	store      *Store
+	top        *inode // what the kernel calls node 1
+	dev        int
+	tree       *os.File
+	server     *fuse.ProtocolServer
+	nodes      map[uint64]*known
+	handles    map[uint64]*handle
+	lastHandle uint64
+	footprint  schedule.Footprint // of the request that is being answered
+	in, out    []byte
+	failed     error // of a reply; given by Next
+}
+
+// known is an inode that the kernel has a reference to.
+type known struct {
+	inode   *inode
+	lookups uint64
+}
+
+// A handle is an open file or directory.
+type handle struct {
+	inode   *inode
+	flags   uint32  // of open(2)
+	list    []entry // of a directory, as it was at opendir or rewinddir
+	listed  bool    // the list has been read from
+	writing bool
+}
+
+// NewMount mounts a directory of the store, in no place: Tree is to be moved to
+// one with move_mount(2), by a process of the node. Process ids in requests are
+// those that the caller's pid namespace sees.
+func NewMount(store *Store, root string) (*Mount, error) {
+	top, err := store.walk("mount", root)
+	if err != nil {
+		return nil, err
+	}
+	m := newMount(store, top)
+	if m.dev, err = unix.Open("/dev/fuse", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != nil {
+		return nil, &os.PathError{Op: "open", Path: "/dev/fuse", Err: err}
+	}
+	tree, err := attach(m.dev, root)
+	if err != nil {
+		unix.Close(m.dev)
+		return nil, err
+	}
+	m.tree = os.NewFile(uintptr(tree), "share "+root)
+	// The kernel has asked for INIT by now, and lets nothing through before.
+	r, err := m.Next()
+	if err == nil && (r == nil || r.Opcode != opInit) {
+		err = fmt.Errorf("FUSE: the first request is %+v, not INIT", r)
+	}
+	if err == nil {
+		if e := m.Answer(r); e.Errno != 0 {
+			err = fmt.Errorf("FUSE: INIT: %w", e.Errno)
+		}
+	}
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// newMount is a Mount without a kernel.
+func newMount(store *Store, top *inode) *Mount {
+	m := &Mount{
+		store:   store,
+		top:     top,
+		dev:     -1,
+		nodes:   map[uint64]*known{},
+		handles: map[uint64]*handle{},
+		in:      make([]byte, bufferSize),
+		out:     make([]byte, bufferSize),
+	}
+	m.server = fuse.NewProtocolServer(&front{m}, &fuse.MountOptions{
+		MaxWrite:           maxWrite,
+		EnableLocks:        true,
+		DisableReadDirPlus: true,
+		ExtraCapabilities:  fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
+		// Every open and every byte has to come here.
+		DisabledCapabilities: fuse.CAP_PASSTHROUGH | fuse.CAP_NO_OPEN_SUPPORT | fuse.CAP_ALLOW_IDMAP,
+		Logger:               log.New(io.Discard, "", 0), // what it reports, it also answers
+		PanicHandler:         func(p any) fuse.Status { panic(p) },
+	})
+	return m
+}
+
+// attach makes a detached FUSE mount for a /dev/fuse descriptor.
+func attach(dev int, root string) (tree int, err error) {
+	fsfd, err := unix.Fsopen("fuse", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, os.NewSyscallError("fsopen", err)
+	}
+	defer unix.Close(fsfd)
+	for _, option := range [][2]string{
+		{"source", "screwtape:" + root},
+		{"subtype", "screwtape"},
+		{"fd", strconv.Itoa(dev)},
+		{"rootmode", strconv.FormatUint(syscall.S_IFDIR, 8)},
+		{"user_id", strconv.Itoa(os.Geteuid())},
+		{"group_id", strconv.Itoa(os.Getegid())},
+	} {
+		if err := unix.FsconfigSetString(fsfd, option[0], option[1]); err != nil {
+			return -1, fmt.Errorf("fsconfig %s=%s: %w", option[0], option[1], err)
+		}
+	}
+	// No default_permissions: the kernel would ask for the attributes of
+	// every directory on every path, and the store checks by itself.
+	if err := unix.FsconfigSetFlag(fsfd, "allow_other"); err != nil {
+		return -1, fmt.Errorf("fsconfig allow_other: %w", err)
+	}
+	if err := unix.FsconfigCreate(fsfd); err != nil {
+		return -1, os.NewSyscallError("fsconfig create", err)
+	}
+	tree, err = unix.Fsmount(fsfd, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+	return tree, os.NewSyscallError("fsmount", err)
+}
+
+// Dev is the /dev/fuse descriptor: non-blocking, and readable when Next has
+// something.
+func (m *Mount) Dev() int { return m.dev }
+
+// Tree is the detached mount, for move_mount(2) with MOVE_MOUNT_F_EMPTY_PATH. It
+// stays the Mount's: close it only by Close.
+func (m *Mount) Tree() *os.File { return m.tree }
+
+// Close aborts the mount: whoever waits for an answer gets ECONNABORTED, and so
+// does whoever asks later. All handles are closed and their locks given up.
+func (m *Mount) Close() error {
+	err := unix.Close(m.dev)
+	m.dev = -1
+	if m.tree != nil {
+		err = errors.Join(err, m.tree.Close())
+	}
+	for fh := range m.handles {
+		m.release(fh)
+	}
+	for node := range m.nodes {
+		m.forget(node, ^uint64(0))
+	}
+	return err
+}
+
+// A Request is one thing that a kernel asks for.
+type Request struct {
+	Opcode uint32
+	Op     string // its name: "LOOKUP"
+	Unique uint64 // the kernel's number for it
+	PID    uint32 // the thread that waits for it; 0 for the kernel itself
+	UID    uint32
+	GID    uint32
+	Ino    uint64   // number of the inode that it is about, 0 where none
+	Names  []string // names of entries: of RENAME the old one and the new one
+	Lock   *Lock    // of GETLK, SETLK and SETLKW
+	raw    []byte
+}
+
+// A Lock is what a request asks for as a lock.
+type Lock struct {
+	Flock      bool   // flock(2), not fcntl(2)
+	Type       int    // unix.F_RDLCK, F_WRLCK, F_UNLCK
+	Start, End uint64 // of the bytes; both included
+}
+
+// Next takes the next request off the mount. It is nil when there is none at
+// the moment. The error is ErrUnmounted, or what went wrong with the device.
+func (m *Mount) Next() (*Request, error) {
+	if m.failed != nil {
+		return nil, m.failed
+	}
+	for {
+		n, err := unix.Read(m.dev, m.in)
+		switch err {
+		case nil:
+			return m.parse(bytes.Clone(m.in[:n]))
+		case unix.EAGAIN:
+			return nil, nil
+		case unix.EINTR, unix.ENOENT: // ENOENT: the request was taken back as it was being read
+		case unix.ENODEV:
+			return nil, ErrUnmounted
+		default:
+			return nil, &os.PathError{Op: "read", Path: "/dev/fuse", Err: err}
+		}
+	}
+}
+
+// args gives the fixed part of a request, which is as long as T.
+func args[T any](r *Request) *T {
+	if len(r.raw) < int(unsafe.Sizeof(*new(T))) {
+		return new(T)
+	}
+	return (*T)(unsafe.Pointer(&r.raw[0]))
+}
+
+const headerSize = int(unsafe.Sizeof(fuse.InHeader{}))
+
+func (m *Mount) parse(raw []byte) (*Request, error) {
+	if len(raw) < headerSize {
+		return nil, fmt.Errorf("FUSE: a request of %d bytes", len(raw))
+	}
+	r := &Request{raw: raw}
+	h := args[fuse.InHeader](r)
+	r.Opcode, r.Unique, r.PID, r.UID, r.GID = h.Opcode, h.Unique, h.Pid, h.Uid, h.Gid
+	if i := m.inode(h.NodeId); i != nil {
+		r.Ino = i.ino
+	}
+	if int(r.Opcode) >= len(opcodes) || opcodes[r.Opcode].name == "" {
+		r.Op = "OPCODE-" + strconv.Itoa(int(r.Opcode))
+		return r, nil
+	}
+	op := opcodes[r.Opcode]
+	r.Op = op.name
+	rest := raw[min(len(raw), headerSize+op.args):]
+	for range op.names {
+		name, after, _ := bytes.Cut(rest, []byte{0})
+		r.Names = append(r.Names, string(name))
+		rest = after
+	}
+	switch r.Opcode {
+	case opGetlk, opSetlk, opSetlkw:
+		in := args[fuse.LkIn](r)
+		r.Lock = &Lock{in.LkFlags&fuse.LK_FLOCK != 0, int(in.Lk.Typ), in.Lk.Start, in.Lk.End}
+		if r.Lock.Flock && !m.Ready(r) {
+			// flock(2) gives the lock of the other kind up before it waits for
+			// the new one; two that both want more than they have would wait
+			// for each other for ever.
+			if h := m.handles[in.Fh]; h != nil {
+				h.inode.unflock(h)
+			}
+		}
+	}
+	return r, nil
+}
+
+// Interrupts says which request a signal has interrupted, if this is an
+// INTERRUPT. The interrupted one still waits for its answer.
+func (r *Request) Interrupts() (unique uint64, ok bool) {
+	if r.Opcode != opInterrupt {
+		return 0, false
+	}
+	return args[fuse.InterruptIn](r).Unique, true
+}
+
+// Class says what to do with a request: Pass or Hold.
+func (m *Mount) Class(r *Request) Class {
+	if int(r.Opcode) >= len(classes) || r.PID == 0 { // the kernel's own requests belong to no call
+		return Pass
+	}
+	class := classes[r.Opcode]
+	if class == HoldIfLocked {
+		in := args[fuse.FlushIn](r)
+		h := m.handles[in.Fh]
+		if h == nil || !h.inode.plocked(owner{m, in.LockOwner}) && !h.inode.flocked(h) {
+			return Pass
+		}
+		return Hold
+	}
+	return class
+}
+
+// Ready reports whether a request can be answered without waiting: it is false
+// for a SETLKW while others hold what it wants.
+func (m *Mount) Ready(r *Request) bool {
+	if r.Opcode != opSetlkw {
+		return true
+	}
+	in := args[fuse.LkIn](r)
+	h := m.handles[in.Fh]
+	if h == nil || in.Lk.Typ == syscall.F_UNLCK {
+		return true
+	}
+	if in.LkFlags&fuse.LK_FLOCK != 0 {
+		return !h.inode.flockConflicts(h, in.Lk.Typ == syscall.F_WRLCK)
+	}
+	return h.inode.plockConflict(m.plock(in, h)) == nil
+}
+
+// Paths names what a request is about as it lies now, below the mount's root:
+// the entries of a request that has names, else the inode.
+func (m *Mount) Paths(r *Request) []string {
+	h := args[fuse.InHeader](r)
+	i := m.inode(h.NodeId)
+	if i == nil {
+		return nil
+	}
+	path := i.path(m.top)
+	if len(r.Names) == 0 {
+		return []string{path}
+	}
+	paths := []string{join(path, r.Names[0])}
+	switch opcodes[r.Opcode].method {
+	case "Rename":
+		if to := m.inode(args[fuse.RenameIn](r).Newdir); to != nil {
+			paths = append(paths, join(to.path(m.top), r.Names[1]))
+		}
+	case "Link":
+		if from := m.inode(args[fuse.LinkIn](r).Oldnodeid); from != nil {
+			paths = []string{from.path(m.top), paths[0]}
+		}
+	}
+	return paths
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// An Effect is what came of a request.
+type Effect struct {
+	Op        string
+	Errno     syscall.Errno // 0 where it succeeded
+	Paths     []string      // see Mount.Paths, before it was carried out
+	Footprint schedule.Footprint
+}
+
+// Answer carries a request out and replies. A caller that died meanwhile is no
+// error.
+func (m *Mount) Answer(r *Request) Effect {
+	if r.Opcode == opInterrupt { // needs no reply; any but silence sends it again
+		return Effect{Op: r.Op}
+	}
+	e := Effect{Op: r.Op, Paths: m.Paths(r)}
+	m.footprint = schedule.Footprint{}
+	in, out := [1][]byte{r.raw}, [1][]byte{m.out}
+	n, status := m.server.HandleRequest(in[:], out[:])
+	e.Footprint = m.footprint
+	switch {
+	case !status.Ok(): // it could not be understood
+		e.Errno = syscall.Errno(status)
+		m.reply(r, e.Errno)
+	case n > 0:
+		e.Errno = syscall.Errno(-int32(binary.NativeEndian.Uint32(m.out[4:])))
+		m.send(m.out[:n])
+	}
+	return e
+}
+
+// Refuse answers a request with an error without carrying it out. What cannot
+// fail, closing a handle and forgetting an inode, is carried out all the same.
+func (m *Mount) Refuse(r *Request, errno syscall.Errno) {
+	switch r.Opcode {
+	case opForget, opBatchForget, opRelease, opReleasedir, opInterrupt:
+		m.Answer(r)
+	default:
+		m.reply(r, errno)
+	}
+}
+
+// reply sends nothing but an error: struct fuse_out_header.
+func (m *Mount) reply(r *Request, errno syscall.Errno) {
+	var out [16]byte
+	binary.NativeEndian.PutUint32(out[0:], uint32(len(out)))
+	binary.NativeEndian.PutUint32(out[4:], uint32(-int32(errno)))
+	binary.NativeEndian.PutUint64(out[8:], r.Unique)
+	m.send(out[:])
+}
+
+func (m *Mount) send(reply []byte) {
+	if m.dev < 0 {
+		return
+	}
+	for {
+		_, err := unix.Write(m.dev, reply)
+		switch err {
+		case unix.EINTR:
+			continue
+		case nil, unix.ENOENT, unix.ENODEV: // ENOENT: nobody waits for it any more
+		default:
+			m.failed = &os.PathError{Op: "write", Path: "/dev/fuse", Err: err}
+		}
+		return
+	}
+}
+
+// inode finds what the kernel calls a node.
+func (m *Mount) inode(node uint64) *inode {
+	if node == fuse.FUSE_ROOT_ID {
+		return m.top
+	}
+	if k := m.nodes[node]; k != nil {
+		return k.inode
+	}
+	return nil
+}
+
+// remember counts a reference that the kernel gets to an inode.
+func (m *Mount) remember(i *inode) {
+	k := m.nodes[i.node]
+	if k == nil {
+		k = &known{inode: i}
+		m.nodes[i.node] = k
+	}
+	k.lookups++
+}
+
+func (m *Mount) forget(node, lookups uint64) {
+	k := m.nodes[node]
+	if k == nil {
+		return
+	}
+	if k.lookups -= min(lookups, k.lookups); k.lookups == 0 {
+		delete(m.nodes, node)
+	}
+}
+
+// open makes a handle.
+func (m *Mount) open(i *inode, flags uint32) (fh uint64, h *handle) {
+	m.lastHandle++
+	h = &handle{inode: i, flags: flags, writing: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
+	m.handles[m.lastHandle] = h
+	i.opens++
+	return m.lastHandle, h
+}
+
+// release closes a handle, and reports whether it held locks.
+func (m *Mount) release(fh uint64) (locked bool) {
+	h := m.handles[fh]
+	if h == nil {
+		return false
+	}
+	delete(m.handles, fh)
+	h.inode.opens--
+	locked = h.inode.unlockHandle(h)
+	h.inode.free()
+	return locked
+}
+
+// cred says who asks.
+func (m *Mount) cred(h *fuse.InHeader) cred {
+	pid := h.Pid
+	return cred{h.Uid, h.Gid, func() []uint32 { return groups(pid) }}
+}
+
+// groups reads the supplementary groups of a thread, which waits for our
+// answer, so it is there.
+func groups(pid uint32) []uint32 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil
+	}
+	_, rest, _ := strings.Cut(string(status), "\nGroups:")
+	line, _, _ := strings.Cut(rest, "\n")
+	var list []uint32
+	for _, word := range strings.Fields(line) {
+		if g, err := strconv.ParseUint(word, 10, 32); err == nil {
+			list = append(list, uint32(g))
+		}
+	}
+	return list
+}
