@@ -1,0 +1,137 @@
+// Package runner holds the programs that are looked at: they do with a shared
+// queue what GNU Mailman's programs do, system call by system call, and are
+// small and quick to start.
+//
+//	runner queue   serves a queue: takes its entries and sends them on by SMTP
+//	runner inject  puts a sample message into a queue
+//	runner show    prints an entry
+//
+// They run on the main thread alone, without goroutines, so that whoever holds
+// that thread's calls holds the program.
+package runner
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"screwtape/runner/profile"
+	"screwtape/runner/queue"
+	"screwtape/runner/sys"
+)
+
+// init binds a runner's main goroutine to the main thread. Only an init function
+// is sure to run there.
+func init() {
+	if _, ok := Args(os.Args); ok {
+		sys.Lock()
+	}
+}
+
+// Args says whether a program started with these arguments (its name first) is
+// to become a runner, as "screwtape runner ..." or under the name
+// screwtape-runner, and gives the arguments for [Main].
+func Args(argv []string) ([]string, bool) {
+	if len(argv) > 0 && filepath.Base(argv[0]) == "screwtape-runner" {
+		return argv[1:], true
+	}
+	if len(argv) > 1 && argv[1] == "runner" {
+		return argv[2:], true
+	}
+	return nil, false
+}
+
+const usage = `usage: screwtape runner queue  --dir DIR [--queue out] [--slice 0 --slices 1] [--profile 2.1.39] ...
+       screwtape runner inject --dir DIR [--queue out] --message SAMPLE --id ID [--profile 2.1.39]
+       screwtape runner show   FILE
+Each tells its flags with --help.
+`
+
+// exitUsage is the exit status for arguments that make no sense.
+const exitUsage = 254
+
+// Main is a runner's main: args are the arguments after "runner", and the result
+// is the exit status. It is to be called from main before anything costly.
+func Main(args []string) int {
+	// No collector beside the program: it would run on threads of its own
+	// while a call is held. The loop collects between messages, and the
+	// limit is for what goes far beyond them.
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(64 << 20)
+	sys.Umask(0o007)
+	if len(args) > 0 {
+		switch args[0] {
+		case "queue":
+			return queueMain(args[1:])
+		case "inject":
+			return injectMain(args[1:])
+		case "show":
+			return showMain(args[1:])
+		}
+	}
+	sys.Stderr.Write([]byte(usage))
+	return exitUsage
+}
+
+// collector collects garbage by the amount of messages gone through, which
+// unlike the heap's size is the same in each run.
+type collector struct{ bytes int }
+
+// add counts a message, and collects when there were enough.
+func (c *collector) add(bytes int) {
+	const enough = 4 << 20
+	if c.bytes += bytes + 4096; c.bytes >= enough {
+		c.bytes = 0
+		runtime.GC()
+	}
+}
+
+// say writes one line to standard error, in one call.
+func say(line string) { sys.Stderr.Write([]byte(line + "\n")) }
+
+// die ends a program by an error that nothing handles, as Python would.
+func die(p profile.Profile, err error) int {
+	say(queue.Uncaught(p, err))
+	return 1
+}
+
+// common are the flags that the programs share.
+type common struct {
+	dir, queue, profile, bugs string
+}
+
+func (c *common) define(fs *flag.FlagSet) {
+	fs.StringVar(&c.dir, "dir", "/shared/qfiles", "the `directory` of the queues")
+	fs.StringVar(&c.queue, "queue", queue.Out, "the `name` of the queue")
+	fs.StringVar(&c.profile, "profile", "2.1.39", "do as this `version`: "+strings.Join(profile.Names(), ", "))
+	fs.StringVar(&c.bugs, "bugs", "", "plant these bugs, a `list` with commas")
+}
+
+// parse parses the flags and gives the profile; ok is false when the program is
+// to end with this status.
+func parse(fs *flag.FlagSet, c *common, args []string) (p profile.Profile, status int, ok bool) {
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return p, 0, false
+	}
+	if err != nil {
+		return p, exitUsage, false
+	}
+	if fs.NArg() > 0 {
+		say("runner: unexpected argument " + fs.Arg(0))
+		return p, exitUsage, false
+	}
+	p, err = profile.Get(c.profile)
+	if err == nil {
+		p.Bugs, err = profile.ParseBugs(c.bugs)
+	}
+	if err != nil {
+		say("runner: " + err.Error())
+		return p, exitUsage, false
+	}
+	return p, 0, true
+}
