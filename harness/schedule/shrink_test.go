@@ -1,0 +1,162 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// playedFor returns a try that replays in new worlds, and looks for an anomaly.
+func playedFor(t *testing.T, anomaly string) func(*Tape) (*Tape, bool) {
+	return func(tape *Tape) (*Tape, bool) {
+		w := newWorld(1, 1, "a/r", "b/r")
+		defer w.close()
+		f := Replay(tape)
+		if w.run(f) != nil || f.Finish() != nil {
+			return w.tape(), false
+		}
+		played := w.tape()
+		w.drain()
+		return played, slices.Contains(w.anomalies(), anomaly)
+	}
+}
+
+func TestShrink(t *testing.T) {
+	for _, anomaly := range []string{"lost", "double", "stray"} {
+		t.Run(anomaly, func(t *testing.T) {
+			try := playedFor(t, anomaly)
+			search := NewRandom(3)
+			var found *Tape
+			for range 1000 {
+				if tape, ok := try(played(t, search.Next(), 1).tape()); ok {
+					found = tape
+					break
+				}
+			}
+			if found == nil {
+				t.Fatal("not found, so there is nothing to shrink")
+			}
+			found.Header.Set("test", anomaly)
+			r := Shrink(found, try)
+			if !r.Minimal {
+				t.Errorf("not minimal after %d tries", r.Tries)
+			}
+			mustBeMinimal(t, r.Tape, try)
+			if _, ok := try(mustParse(t, r.Tape.String())); !ok {
+				t.Error("the finding is gone when the tape is read back")
+			}
+			golden(t, "shrunk-"+anomaly+".tape", r.Tape.String())
+		})
+	}
+}
+
+func mustBeMinimal(t interface{ Errorf(string, ...any) }, tape *Tape, try func(*Tape) (*Tape, bool)) {
+	if _, ok := try(tape); !ok {
+		t.Errorf("the finding is gone from\n%s", tape)
+	}
+	for i, l := range tape.Lines {
+		less := &Tape{Header: tape.Header, Sparse: true, Lines: slices.Concat(tape.Lines[:i], tape.Lines[i+1:])}
+		if _, ok := try(less); ok {
+			t.Errorf("%q could be left out of\n%s", l, tape)
+		}
+	}
+}
+
+// What the finding needs stays, in its order, and nothing else does.
+func TestShrinkKeepsWhatMatters(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tape := &Tape{}
+		var needed []Decision
+		for i := range rapid.IntRange(0, 40).Draw(t, "lines") {
+			d := Decision{
+				Process: rapid.SampledFrom([]string{"a/r", "b/r", "c/r"}).Draw(t, "process"),
+				Verb:    rapid.SampledFrom([]string{"open", "rename", Crash, Start}).Draw(t, "verb"),
+				Names:   []string{fmt.Sprint(i)},
+			}
+			tape.Lines = append(tape.Lines, Line{Decision: d})
+			if rapid.IntRange(0, 4).Draw(t, "needed") == 0 {
+				needed = append(needed, d)
+			}
+		}
+		try := func(tape *Tape) (*Tape, bool) {
+			rest := needed
+			for _, l := range tape.Lines {
+				if len(rest) > 0 && l.MatchesCall(rest[0]) {
+					rest = rest[1:]
+				}
+			}
+			return tape, len(rest) == 0
+		}
+		r := Shrink(tape, try)
+		var got []Decision
+		for _, l := range r.Tape.Lines {
+			got = append(got, l.Decision)
+		}
+		if diff := cmp.Diff(needed, got); diff != "" {
+			t.Fatalf("(-needed +got):\n%s", diff)
+		}
+		if !r.Minimal || !r.Tape.Sparse {
+			t.Fatalf("minimal %v, sparse %v", r.Minimal, r.Tape.Sparse)
+		}
+	})
+}
+
+// Where the order does not matter, it becomes the canonical one.
+func TestShrinkOrders(t *testing.T) {
+	tape := &Tape{}
+	for i := range 6 {
+		tape.Lines = append(tape.Lines, Line{Decision: Decision{Process: []string{"b", "a"}[i%2], Verb: "open", Names: []string{fmt.Sprint(i)}}})
+	}
+	r := Shrink(tape, func(tape *Tape) (*Tape, bool) { return tape, len(tape.Lines) == 6 })
+	var got []string
+	for _, l := range r.Tape.Lines {
+		got = append(got, l.String())
+	}
+	want := []string{"a open 1", "a open 3", "a open 5", "b open 0", "b open 2", "b open 4"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !r.Minimal {
+		t.Error("not minimal")
+	}
+}
+
+// A fault that the finding does not need goes first, with its restart.
+func TestShrinkDropsFaultsFirst(t *testing.T) {
+	tape := mustParse(t, "screwtape tape 1\ncalls: all\n\na open x = ok\na crash\nb open x\na start\nb open y\n")
+	var tried []string
+	Shrink(tape, func(tape *Tape) (*Tape, bool) {
+		tried = append(tried, fmt.Sprint(len(tape.Lines)))
+		return tape, len(tape.Lines) >= 3
+	})
+	if len(tried) < 2 || tried[1] != "3" {
+		t.Errorf("lines of the candidates: %v, want three in the second", tried)
+	}
+}
+
+func TestShrinkBound(t *testing.T) {
+	tape := &Tape{}
+	const lines = maxTries * 6 / 10 // each is tried alone, and in halves, quarters ...
+	for i := range lines {
+		tape.Lines = append(tape.Lines, Line{Decision: Decision{Process: []string{"a", "b"}[i%2], Verb: "open", Names: []string{fmt.Sprint(i)}}})
+	}
+	tries := 0
+	r := Shrink(tape, func(tape *Tape) (*Tape, bool) {
+		tries++
+		return tape, len(tape.Lines) == lines
+	})
+	if r.Minimal || r.Tries != maxTries || tries != maxTries {
+		t.Errorf("minimal %v after %d tries, %d played; want the bound of %d to be hit", r.Minimal, r.Tries, tries, maxTries)
+	}
+}
+
+func TestShrinkLost(t *testing.T) {
+	tape := mustParse(t, "screwtape tape 1\na open x\n")
+	r := Shrink(tape, func(tape *Tape) (*Tape, bool) { return tape, false })
+	if r.Tape != tape || r.Minimal || r.Tries != 1 {
+		t.Errorf("a finding that does not come back: %+v", r)
+	}
+}
