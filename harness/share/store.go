@@ -60,7 +60,7 @@ type inode struct {
 	// directory, and the best guess for others.
 	parent *inode
 	name   string
-	opens  int // open handles, of all mounts
+	refs   int // open handles, and kernels that know it
 
 	flocks []flock
 	plocks []plock
@@ -234,10 +234,11 @@ func (s *Store) dropped(i *inode) {
 	i.free()
 }
 
-// free lets go of the data of an inode that no entry and no handle leads to.
-// The inode itself lives for as long as a kernel knows it.
+// free lets go of the data of an inode that no entry leads to, no handle is
+// open on, and no kernel knows: one that has looked a name up may still open
+// the file, or read the link, that has gone since.
 func (i *inode) free() {
-	if i.nlink == 0 && i.opens == 0 {
+	if i.nlink == 0 && i.refs == 0 {
 		i.data, i.entries = nil, nil
 	}
 }

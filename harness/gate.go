@@ -1,0 +1,352 @@
+package harness
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"screwtape/harness/node"
+	"screwtape/harness/share"
+)
+
+// A call is one system call of a program, from the moment it is known to its
+// end.
+type call struct {
+	verb     string
+	names    []string
+	ends     []string   // the requests that carry it out
+	refused  unix.Errno // the kernel's answer when it sends none of them
+	mutates  bool
+	forks    bool
+	ordinary bool // not on the share: it is not a decision
+
+	effects []share.Effect // what its requests did, once it was let happen
+}
+
+// onTrap takes the calls that have come to their entry on a node.
+func (w *World) onTrap(h *host) error {
+	held, ok, err := h.Trap.Next()
+	if err != nil || !ok {
+		return err
+	}
+	t, err := w.thread(h, held.TID)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		h.Trap.Continue(held.ID) // the agent's own, or of one that has died
+		return nil
+	}
+	kind := node.Calls[held.Nr]
+	c := &call{verb: kind.Verb, ends: kind.Ends, refused: kind.Refused, mutates: kind.Mutates}
+	switch kind.Kind {
+	case node.Clock:
+		return w.answerClock(t, &held)
+	case node.Sleep:
+		return w.fallAsleep(t, &held, c)
+	case node.Fork:
+		c.ordinary, c.forks = true, true
+		t.proc.relist = true
+	case node.Connect:
+		c.ordinary = true
+		if isMailPort(t.tid, held.Args[1]) {
+			h.mail.expect(t.proc.label)
+		}
+	case node.Exec:
+		c.names, c.ordinary = w.pathNames(t, &held, kind)
+		t.proc.relist = true
+		if t.proc.starting {
+			t.proc.starting = false
+			c.ordinary = true
+		}
+	case node.OnFile:
+		c.names, c.ordinary = fileName(t.tid, int(int32(held.Args[kind.File])))
+	case node.OnPath:
+		c.names, c.ordinary = w.pathNames(t, &held, kind)
+	}
+	if t.proc.starting { // between fork and exec
+		c.ordinary = true
+	}
+	t.call = c
+	if c.ordinary {
+		h.Trap.Continue(held.ID)
+		return nil
+	}
+	t.trap = &held
+	return nil
+}
+
+// pathNames are the names of a call that names paths, as tapes have them.
+// ordinary says that none of them lies on the share.
+func (w *World) pathNames(t *Thread, h *node.Held, c node.Call) (names []string, ordinary bool) {
+	ordinary = true
+	for _, a := range c.Paths {
+		p, err := node.ReadString(t.tid, h.Args[a.Path])
+		if err != nil {
+			// A bad pointer: the kernel will refuse it.
+			names = append(names, "")
+			continue
+		}
+		if !strings.HasPrefix(p, "/") {
+			var base string
+			switch {
+			case a.Dir < 0 || int32(h.Args[a.Dir]) == unix.AT_FDCWD:
+				base, err = node.WorkingDirectory(t.tid)
+			default:
+				base, err = node.FilePath(t.tid, int(int32(h.Args[a.Dir])))
+			}
+			if err != nil {
+				names = append(names, p)
+				continue
+			}
+			p = base + "/" + p
+		}
+		name, shared := shareName(p)
+		ordinary = ordinary && !shared
+		names = append(names, name)
+	}
+	return names, ordinary
+}
+
+// fileName is the name of what a descriptor is open on.
+func fileName(tid, fd int) (names []string, ordinary bool) {
+	p, err := node.FilePath(tid, fd)
+	if err != nil {
+		return nil, true
+	}
+	name, shared := shareName(strings.TrimSuffix(p, " (deleted)"))
+	return []string{name}, !shared
+}
+
+// shareName is a path as tapes have it: below the root of the share, or with
+// "local:" in front below the node's private directory.
+func shareName(p string) (name string, shared bool) {
+	p = path.Clean(p)
+	for _, place := range []struct{ at, prefix string }{{sharePlace, ""}, {localPlace, localPrefix}} {
+		if p == place.at {
+			return place.prefix + ".", true
+		}
+		if rest, ok := strings.CutPrefix(p, place.at+"/"); ok {
+			return place.prefix + rest, true
+		}
+	}
+	return p, false
+}
+
+// isMailPort reports whether the socket address at addr is port 25 of IPv4.
+func isMailPort(tid int, addr uint64) bool {
+	words, err := node.ReadWords(tid, addr, 1)
+	if err != nil {
+		return false
+	}
+	family, port := uint16(words[0]), uint16(words[0]>>16)
+	return family == unix.AF_INET && port == 25<<8 // network order
+}
+
+// onRequests takes what has come on a mount. A request of a call that was let
+// happen is carried out; one that begins a call of its own is held.
+func (w *World) onRequests(h *host, m *share.Mount) error {
+	for {
+		r, err := m.Next()
+		if err != nil || r == nil {
+			return err
+		}
+		if id, ok := r.Interrupts(); ok {
+			w.interrupt(m, id)
+			m.Answer(r)
+			continue
+		}
+		if m.Class(r) == share.Pass {
+			w.carryOut(m, r)
+			continue
+		}
+		t, err := w.thread(h, int(r.PID))
+		if err != nil {
+			return err
+		}
+		if t == nil || !t.proc.alive || t.reads() {
+			w.carryOut(m, r)
+			continue
+		}
+		t.call = &call{verb: requestVerbs[r.Op], names: []string{requestName(h, m, r)}, ends: []string{r.Op}}
+		t.request, t.mount = r, m
+	}
+}
+
+// requestVerbs are the calls that are held at their request.
+var requestVerbs = map[string]string{
+	"READ": "read", "FLUSH": "close", "SETLK": "lock", "SETLKW": "lock", "GETLK": "lock",
+}
+
+// requestName is the name of the file that a request is about.
+func requestName(h *host, m *share.Mount, r *share.Request) string {
+	prefix := ""
+	if m != h.mounts[0] {
+		prefix = localPrefix
+	}
+	for _, p := range m.Paths(r) {
+		return prefix + p
+	}
+	return prefix
+}
+
+// reads reports whether the call that the thread was let do reads by itself.
+func (t *Thread) reads() bool {
+	return t.call != nil && !t.held() && !t.call.ordinary &&
+		(slices.Contains(t.call.ends, "READ") || t.call.verb == "exec")
+}
+
+// carryOut answers a request and notes what it did for its call.
+func (w *World) carryOut(m *share.Mount, r *share.Request) share.Effect {
+	e := m.Answer(r)
+	w.effects = append(w.effects, e)
+	if t := w.threads[int(r.PID)]; t != nil && t.call != nil && !t.held() {
+		t.call.effects = append(t.call.effects, e)
+	}
+	return e
+}
+
+// interrupt answers the held request that a signal ends.
+func (w *World) interrupt(m *share.Mount, unique uint64) {
+	for _, t := range w.threads {
+		if t.request != nil && t.mount == m && t.request.Unique == unique {
+			m.Refuse(t.request, unix.EINTR)
+			t.request, t.call = nil, nil
+			return
+		}
+	}
+}
+
+// answerClock answers a clock read with the node's virtual clock. Each read
+// finds it a microsecond on, as it would on any machine, so that two names
+// made of the time differ.
+func (w *World) answerClock(t *Thread, h *node.Held) error {
+	host := t.proc.host
+	host.ticks += time.Microsecond
+	now := Epoch.Add(w.now + host.ticks)
+	sec, nsec := uint64(now.Unix()), uint64(now.Nanosecond())
+	var err error
+	value := int64(0)
+	switch h.Nr {
+	case unix.SYS_CLOCK_GETTIME:
+		if monotonic(int32(h.Args[0])) {
+			since := w.now + host.ticks + uptime
+			sec, nsec = uint64(since/time.Second), uint64(since%time.Second)
+		}
+		err = node.WriteWords(t.tid, h.Args[1], sec, nsec)
+	case unix.SYS_GETTIMEOFDAY:
+		err = node.WriteWords(t.tid, h.Args[0], sec, nsec/1000)
+	case unix.SYS_TIME:
+		value = int64(sec)
+		if h.Args[0] != 0 {
+			err = node.WriteWords(t.tid, h.Args[0], sec)
+		}
+	}
+	if errors.Is(err, unix.EFAULT) {
+		host.Trap.Return(h.ID, 0, unix.EFAULT)
+		return nil
+	}
+	host.Trap.Return(h.ID, value, 0)
+	return nil
+}
+
+// uptime is how long a node has been up when a schedule begins.
+const uptime = time.Hour
+
+func monotonic(clock int32) bool {
+	switch clock {
+	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_TAI:
+		return false
+	}
+	return true
+}
+
+// fallAsleep holds a clock_nanosleep(2) until its wake-up is decided.
+func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
+	words, err := node.ReadWords(t.tid, h.Args[2], 2)
+	if err != nil {
+		t.proc.host.Trap.Continue(h.ID) // the kernel will refuse it
+		return nil
+	}
+	d := time.Duration(words[0])*time.Second + time.Duration(words[1])
+	if h.Args[1]&unix.TIMER_ABSTIME != 0 {
+		d -= realClock(int32(h.Args[0]))
+		// What the program's own way to this call took is not part of it.
+		d = max(0, d+time.Millisecond-1).Truncate(time.Millisecond)
+	}
+	t.call, t.trap, t.asleep, t.sleep, t.until = c, h, true, d, w.now+d
+	t.proc.rested = true
+	return nil
+}
+
+// realClock reads one of the machine's clocks: absolute sleeps of programs
+// that read their clock without a system call refer to it.
+func realClock(clock int32) time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(clock, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}
+
+// onSink clears the mail sinks' bell; what has changed is looked up.
+func (w *World) onSink() error {
+	var b [8]byte
+	unix.Read(w.sinks, b[:])
+	return nil
+}
+
+// release lets the thread's call happen.
+func (w *World) release(t *Thread) error {
+	if t.request != nil {
+		r := t.request
+		t.request = nil
+		w.carryOut(t.mount, r)
+		return nil
+	}
+	h := t.trap
+	t.trap = nil
+	if !t.proc.host.Trap.Continue(h.ID) {
+		return fmt.Errorf("%s died while its %s was held, and nobody killed it", t.label, t.call.verb)
+	}
+	return nil
+}
+
+// outcome is how the call ended: with the answer to the last request that
+// carries it out; without such a request, the error of the look-up that
+// failed, or the kernel's own refusal.
+func (c *call) outcome() string {
+	failed := syscall.Errno(0)
+	for i := len(c.effects) - 1; i >= 0; i-- {
+		e := c.effects[i]
+		if slices.Contains(c.ends, e.Op) {
+			return errnoName(e.Errno)
+		}
+		if e.Errno != 0 && failed == 0 {
+			failed = e.Errno
+		}
+	}
+	switch {
+	case failed != 0:
+		return errnoName(failed)
+	case c.refused != 0:
+		return errnoName(c.refused)
+	}
+	return "ok"
+}
+
+func errnoName(e syscall.Errno) string {
+	if e == 0 {
+		return "ok"
+	}
+	if name := unix.ErrnoName(e); name != "" {
+		return name
+	}
+	return fmt.Sprintf("errno%d", int(e))
+}

@@ -1,0 +1,320 @@
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// AgentName is the argv[0] under which the executable is a node's agent.
+const AgentName = "screwtape-agent"
+
+// The agent is pid 1 of its node. It lays out what programs see, hands the
+// controller the seccomp listener and the mail port, starts programs, and
+// reaps them. When it dies everything in the node dies.
+
+// setup is the first message to the agent; its descriptors are the mounts, in
+// order of Mounts.
+type setup struct {
+	Host   string   // host name of the node
+	Mounts []string // where the mounts go, such as "/shared"
+}
+
+// A launch asks the agent to start a program; its one descriptor becomes the
+// program's standard output and error.
+type launch struct {
+	Path string
+	Args []string // with argv[0]
+	Env  []string
+	Dir  string
+	PID  int // in the node's pid namespace
+}
+
+// A report is what the agent says: it is ready (PID 0, with descriptors), a
+// program was started, a program ended, or something failed.
+type report struct {
+	Error   string
+	Started bool
+	PID     int // in the node's pid namespace
+	Status  int // wait status of one that ended
+}
+
+// Agent is the main function of a node's agent. The control socket is
+// descriptor 3.
+func Agent() {
+	conn := os.NewFile(3, "control")
+	if err := agent(int(conn.Fd())); err != nil {
+		send(int(conn.Fd()), report{Error: err.Error()})
+		os.Exit(1)
+	}
+}
+
+func agent(control int) error {
+	var s setup
+	mounts, err := receive(control, &s)
+	if err != nil {
+		return err
+	}
+	if err := layOut(s, mounts); err != nil {
+		return err
+	}
+	mail, err := net.Listen("tcp", "127.0.0.1:25")
+	if err != nil {
+		return fmt.Errorf("listen on the node's mail port: %w", err)
+	}
+	port, err := mail.(*net.TCPListener).File()
+	if err != nil {
+		return err
+	}
+	// The filter is inherited by what a thread starts, so one thread has it
+	// and does nothing but start programs.
+	orders := make(chan order)
+	trap := make(chan any)
+	go launcher(orders, trap)
+	var listener *os.File
+	switch t := (<-trap).(type) {
+	case error:
+		return t
+	case *os.File:
+		listener = t
+	}
+	if err := send(control, report{}, int(listener.Fd()), int(port.Fd())); err != nil {
+		return err
+	}
+	listener.Close()
+	port.Close()
+	mail.Close()
+
+	born := make(chan struct{}, 1024)
+	go reap(control, born)
+	for {
+		var l launch
+		files, err := receive(control, &l)
+		if err != nil {
+			return err // the controller is gone
+		}
+		born <- struct{}{}
+		o := order{launch: l, out: files[0], done: make(chan error)}
+		orders <- o
+		if err := <-o.done; err != nil {
+			send(control, report{Error: err.Error(), PID: l.PID, Started: true})
+		} else {
+			send(control, report{PID: l.PID, Started: true})
+		}
+		unix.Close(files[0])
+	}
+}
+
+type order struct {
+	launch
+	out  int
+	done chan error
+}
+
+// launcher starts programs from a thread that carries the filter.
+func launcher(orders <-chan order, trap chan<- any) {
+	runtime.LockOSThread()
+	listener, err := install()
+	if err != nil {
+		trap <- err
+		return
+	}
+	trap <- listener
+	null, _ := os.Open("/dev/null")
+	last, err := os.OpenFile("/proc/sys/kernel/ns_last_pid", os.O_WRONLY, 0)
+	if err != nil {
+		last = nil
+	}
+	for o := range orders {
+		o.done <- start(o, int(null.Fd()), last)
+	}
+}
+
+// start forks the program with the pid it shall have: the kernel gives out the
+// number after ns_last_pid (pid_namespaces(7)).
+func start(o order, null int, last *os.File) error {
+	if last != nil {
+		if _, err := last.WriteAt([]byte(strconv.Itoa(o.PID-1)), 0); err != nil {
+			return fmt.Errorf("set the next pid: %w", err)
+		}
+	}
+	pid, err := syscall.ForkExec(o.Path, o.Args, &syscall.ProcAttr{
+		Dir:   o.Dir,
+		Env:   o.Env,
+		Files: []uintptr{uintptr(null), uintptr(o.out), uintptr(o.out)},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", o.Path, err)
+	}
+	if pid != o.PID && last != nil {
+		unix.Kill(pid, unix.SIGKILL)
+		return fmt.Errorf("start %s: got pid %d, wanted %d", o.Path, pid, o.PID)
+	}
+	return nil
+}
+
+// reap waits for every child, also those that a program left behind.
+func reap(control int, born <-chan struct{}) {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, 0, nil)
+		switch err {
+		case nil:
+			send(control, report{PID: pid, Status: int(status)})
+		case unix.ECHILD:
+			<-born
+		}
+	}
+}
+
+// layOut makes the node's root: all of the host's top directories, and the
+// mounts at their places.
+func layOut(s setup, mounts []int) error {
+	if err := unix.Sethostname([]byte(s.Host)); err != nil {
+		return fmt.Errorf("set the host name: %w", err)
+	}
+	if err := loopbackUp(); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the node's mounts private: %w", err)
+	}
+	// The new root is built on top of /tmp, which shows again inside it.
+	tmp, err := unix.OpenTree(unix.AT_FDCWD, "/tmp", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return fmt.Errorf("keep /tmp: %w", err)
+	}
+	if err := unix.Mount("root", "/tmp", "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount the node's root: %w", err)
+	}
+	return rebuild("/tmp", append(mounts, tmp), append(s.Mounts, "/tmp"))
+}
+
+// rebuild binds the old root's entries below top, puts the mounts in their
+// places, and makes top the root.
+func rebuild(top string, mounts []int, places []string) error {
+	old, err := os.ReadDir("/")
+	if err != nil {
+		return err
+	}
+	for _, e := range old {
+		from, to := "/"+e.Name(), filepath.Join(top, e.Name())
+		switch {
+		case e.Name() == "proc" || e.Name() == "tmp":
+		case e.Type()&os.ModeSymlink != 0:
+			if target, err := os.Readlink(from); err == nil {
+				os.Symlink(target, to)
+			}
+		case e.IsDir():
+			if err := os.Mkdir(to, 0o755); err != nil {
+				return err
+			}
+			if err := unix.Mount(from, to, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+				return fmt.Errorf("bind %s: %w", from, err)
+			}
+		}
+	}
+	if err := os.Mkdir(filepath.Join(top, "proc"), 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", filepath.Join(top, "proc"), "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount the node's /proc: %w", err)
+	}
+	for i, place := range places {
+		to := filepath.Join(top, place)
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return err
+		}
+		if err := unix.MoveMount(mounts[i], "", unix.AT_FDCWD, to, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return fmt.Errorf("mount %s: %w", place, err)
+		}
+		unix.Close(mounts[i])
+	}
+	if err := unix.Chdir(top); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("enter the node's root: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("leave the old root: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// loopbackUp brings lo up.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	req, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	req.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req); err != nil {
+		return fmt.Errorf("bring lo up: %w", err)
+	}
+	return nil
+}
+
+// send writes one message with descriptors to a SOCK_SEQPACKET socket.
+func send(fd int, message any, files ...int) error {
+	b, err := json.Marshal(message)
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(files) > 0 {
+		rights = unix.UnixRights(files...)
+	}
+	return unix.Sendmsg(fd, b, rights, nil, unix.MSG_NOSIGNAL)
+}
+
+// receive reads one message and the descriptors that came with it.
+func receive(fd int, message any) ([]int, error) {
+	buf := make([]byte, 256<<10)
+	oob := make([]byte, unix.CmsgSpace(4*16))
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return nil, fmt.Errorf("the other end is gone")
+		}
+		files, err := rightsOf(oob[:oobn])
+		if err != nil {
+			return nil, err
+		}
+		return files, json.Unmarshal(buf[:n], message)
+	}
+}
+
+func rightsOf(oob []byte) ([]int, error) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, err
+	}
+	var files []int
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, fds...)
+	}
+	return files, nil
+}

@@ -1,0 +1,154 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// entered marks, in the environment, a controller that is where it belongs.
+const entered = "SCREWTAPE_CONTROLLER"
+
+// Enter puts the controller into a process, mount and IPC namespace of its own
+// (and, for an ordinary user, a user namespace), pinned to one CPU. It runs
+// the executable again there with the same arguments, and in the outer process
+// does not return but ends with the inner one's exit code. In the inner
+// process it returns at once.
+//
+// Whichever of the two is killed, by whatever signal, everything that runs
+// under the controller dies with it, and its mounts with that: the inner
+// process is the init of its pid namespace (pid_namespaces(7)).
+func Enter() error {
+	if cpu, ok := os.LookupEnv(entered); ok {
+		os.Unsetenv(entered)
+		return settleIn(cpu)
+	}
+	code, err := outer()
+	if err != nil {
+		return err
+	}
+	os.Exit(code)
+	panic("unreachable")
+}
+
+func outer() (int, error) {
+	// The parent-death signal comes when the thread that forked ends.
+	runtime.LockOSThread()
+	cpu, err := pin()
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), entered+"="+strconv.Itoa(cpu))
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	// A terminal sends Ctrl-C to both; others send TERM to this one alone.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	if err := cmd.Start(); err != nil {
+		return 0, fmt.Errorf("start the controller in namespaces of its own: %w (screwtape doctor says what is missing)", err)
+	}
+	go func() {
+		for s := range signals {
+			if s != syscall.SIGINT || !foreground() {
+				cmd.Process.Signal(s)
+			}
+		}
+	}()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		if exit.ExitCode() < 0 {
+			return 255, nil // killed
+		}
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}
+
+// foreground reports whether a terminal delivers Ctrl-C to our whole group.
+func foreground() bool {
+	pgrp, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	return err == nil && pgrp == unix.Getpgrp()
+}
+
+// pin binds the process to one of the CPUs that it may use and returns it: a
+// FUSE round trip on one CPU costs a fifth of one across two (docs/gate.md).
+// Two controllers side by side take different ones where they can.
+func pin() (int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return 0, fmt.Errorf("read the CPU affinity: %w", err)
+	}
+	var cpus []int
+	for i := range len(set) * 64 {
+		if set.IsSet(i) {
+			cpus = append(cpus, i)
+		}
+	}
+	cpu := cpus[os.Getpid()%len(cpus)]
+	var one unix.CPUSet
+	one.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		return 0, fmt.Errorf("pin to CPU %d: %w", cpu, err)
+	}
+	return cpu, nil
+}
+
+// settleIn makes the new namespaces usable: mounts stay private, and /proc
+// shows the new pid namespace.
+func settleIn(cpu string) error {
+	if n, err := strconv.Atoi(cpu); err == nil {
+		var one unix.CPUSet
+		one.Set(n)
+		// Threads that the runtime started before main inherit it from the
+		// outer process already; this is for one that was entered by hand.
+		if err := unix.SchedSetaffinity(0, &one); err != nil {
+			return fmt.Errorf("pin to CPU %d: %w", n, err)
+		}
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make the mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount /proc for the controller's pid namespace: %w", err)
+	}
+	return nil
+}
+
+// Outside tells whether this process still is the outer one, that is whether
+// Enter would start the controller.
+func Outside() bool {
+	_, ok := os.LookupEnv(entered)
+	return !ok && !inOwnNamespace()
+}
+
+func inOwnNamespace() bool {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return false
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "Pid:" {
+			return f[1] == "1"
+		}
+	}
+	return false
+}

@@ -1,0 +1,78 @@
+package node
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReadString reads the zero-terminated string at addr in the memory of thread
+// tid, of at most PATH_MAX bytes.
+func ReadString(tid int, addr uint64) (string, error) {
+	var buf [unix.PathMax]byte
+	n := 0
+	for n < len(buf) {
+		// Up to the end of the page: what follows may not be mapped.
+		want := min(len(buf)-n, int(4096-(addr+uint64(n))%4096))
+		got, err := readMemory(tid, addr+uint64(n), buf[n:n+want])
+		if err != nil {
+			return "", err
+		}
+		if end := bytes.IndexByte(buf[n:n+got], 0); end >= 0 {
+			return string(buf[:n+end]), nil
+		}
+		n += got
+	}
+	return "", unix.ENAMETOOLONG
+}
+
+// ReadWords reads count 64-bit words at addr in the memory of thread tid.
+func ReadWords(tid int, addr uint64, count int) ([]uint64, error) {
+	buf := make([]byte, 8*count)
+	n, err := readMemory(tid, addr, buf)
+	if err != nil || n != len(buf) {
+		return nil, fmt.Errorf("read %d words at %#x of thread %d: %w", count, addr, tid, err)
+	}
+	words := make([]uint64, count)
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint64(buf[8*i:])
+	}
+	return words, nil
+}
+
+// WriteWords writes 64-bit words to addr in the memory of thread tid.
+func WriteWords(tid int, addr uint64, words ...uint64) error {
+	buf := make([]byte, 0, 8*len(words))
+	for _, w := range words {
+		buf = binary.LittleEndian.AppendUint64(buf, w)
+	}
+	local := []unix.Iovec{{Base: &buf[0], Len: uint64(len(buf))}}
+	remote := []unix.RemoteIovec{{Base: uintptr(addr), Len: len(buf)}}
+	_, err := unix.ProcessVMWritev(tid, local, remote, 0)
+	return err
+}
+
+func readMemory(tid int, addr uint64, buf []byte) (int, error) {
+	if len(buf) == 0 {
+		return 0, nil
+	}
+	local := []unix.Iovec{{Base: &buf[0], Len: uint64(len(buf))}}
+	remote := []unix.RemoteIovec{{Base: uintptr(addr), Len: len(buf)}}
+	return unix.ProcessVMReadv(tid, local, remote, 0)
+}
+
+// WorkingDirectory is the path of thread tid's working directory, as its node
+// sees it.
+func WorkingDirectory(tid int) (string, error) {
+	return os.Readlink("/proc/" + strconv.Itoa(tid) + "/cwd")
+}
+
+// FilePath is the path of what thread tid has open as descriptor fd, as its
+// node sees it; a pipe or a socket has none that begins with "/".
+func FilePath(tid, fd int) (string, error) {
+	return os.Readlink("/proc/" + strconv.Itoa(tid) + "/fd/" + strconv.Itoa(fd))
+}

@@ -1,0 +1,151 @@
+// Package node makes nodes: hosts of their own, as far as programs can tell,
+// with a name, a network with a mail port, pids that repeat, and the share at
+// its place, in the kernel's namespaces (namespaces(7)).
+package node
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Node is one host.
+type Node struct {
+	Name string
+	Trap *Trap        // where its programs' calls wait
+	Mail net.Listener // its 127.0.0.1:25
+
+	agent   *exec.Cmd
+	control int
+}
+
+// A Mount is a detached mount and where in the node it goes.
+type Mount struct {
+	Tree  *os.File
+	Place string
+}
+
+// New starts a node. Whoever serves the mounts must not wait for it.
+func New(name string, mounts []Mount) (*Node, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", name, err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "control")
+	defer theirs.Close()
+	n := &Node{Name: name, control: pair[0]}
+	n.agent = exec.Command("/proc/self/exe")
+	n.agent.Args[0] = AgentName
+	n.agent.ExtraFiles = []*os.File{theirs}
+	n.agent.Stderr = os.Stderr
+	n.agent.Env = append(os.Environ(), "GOMAXPROCS=1")
+	n.agent.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWUTS,
+	}
+	if err := n.agent.Start(); err != nil {
+		unix.Close(pair[0])
+		return nil, fmt.Errorf("node %s: start its agent: %w (screwtape doctor says what is missing)", name, err)
+	}
+	if err := n.setUp(mounts); err != nil {
+		n.Close()
+		return nil, fmt.Errorf("node %s: %w", name, err)
+	}
+	return n, nil
+}
+
+func (n *Node) setUp(mounts []Mount) error {
+	s := setup{Host: n.Name + ".screwtape.example"}
+	var trees []int
+	for _, m := range mounts {
+		s.Mounts = append(s.Mounts, m.Place)
+		trees = append(trees, int(m.Tree.Fd()))
+	}
+	if err := send(n.control, s, trees...); err != nil {
+		return err
+	}
+	var r report
+	files, err := receive(n.control, &r)
+	if err != nil {
+		return fmt.Errorf("its agent ended: %w", err)
+	}
+	if r.Error != "" {
+		return fmt.Errorf("%s", r.Error)
+	}
+	n.Trap = newTrap(os.NewFile(uintptr(files[0]), "seccomp"))
+	port := os.NewFile(uintptr(files[1]), "mail")
+	defer port.Close()
+	n.Mail, err = net.FileListener(port)
+	if err != nil {
+		return err
+	}
+	return unix.SetNonblock(n.control, true)
+}
+
+// A Launch is a program to start.
+type Launch struct {
+	Path   string   // "/proc/self/exe" is this executable
+	Args   []string // with argv[0]
+	Env    []string
+	Dir    string
+	PID    int      // in the node's pid namespace
+	Output *os.File // its standard output and error
+}
+
+// Launch asks for a program to be started, and does not wait for it: its first
+// trapped call is its exec, and what became of the start is an Event.
+func (n *Node) Launch(l Launch) error {
+	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID}, int(l.Output.Fd()))
+	if err != nil {
+		return fmt.Errorf("node %s: its agent does not answer: %w", n.Name, err)
+	}
+	return nil
+}
+
+// An Event is what a node's agent tells of its programs.
+type Event struct {
+	PID     int             // in the node's pid namespace
+	Started bool            // the start has come to its end; Err says how
+	Err     error           // why it failed
+	Status  unix.WaitStatus // how it ended, unless Started
+}
+
+// Control is the descriptor to poll for events.
+func (n *Node) Control() int { return n.control }
+
+// Next takes the next event; ok is false when there is none.
+func (n *Node) Next() (e Event, ok bool, err error) {
+	var r report
+	_, err = receive(n.control, &r)
+	if err == unix.EAGAIN {
+		return Event{}, false, nil
+	}
+	if err != nil {
+		return Event{}, false, fmt.Errorf("node %s: its agent was killed: %w", n.Name, err)
+	}
+	e = Event{PID: r.PID, Started: r.Started, Status: unix.WaitStatus(r.Status)}
+	if r.Error != "" {
+		e.Err = fmt.Errorf("node %s: %s", n.Name, r.Error)
+	}
+	return e, true, nil
+}
+
+// AgentPID is the agent's pid as the controller sees it.
+func (n *Node) AgentPID() int { return n.agent.Process.Pid }
+
+// Close ends the node and all that runs in it.
+func (n *Node) Close() error {
+	n.agent.Process.Kill()
+	n.agent.Wait()
+	unix.Close(n.control)
+	if n.Trap != nil {
+		n.Trap.Close()
+	}
+	if n.Mail != nil {
+		n.Mail.Close()
+	}
+	return nil
+}

@@ -1,0 +1,328 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"screwtape/harness/history"
+	"screwtape/harness/node"
+	"screwtape/harness/share"
+)
+
+// A Process is a program of the test or a child of one.
+type Process struct {
+	label   string
+	program *Program // nil for a child
+	parent  *Process // nil for a program
+	host    *host
+	index   int // of the program in the test
+
+	alive    bool
+	starting bool // launched, and its exec has not come yet
+	killed   bool // and its end was not reported yet
+	pid      int  // as the controller sees it; 0 while starting
+	inner    int  // in its node
+	starts   int  // in this life of the world since it was last fresh
+	status   unix.WaitStatus
+
+	threads  []*Thread // in order of birth
+	born     int       // threads so far, for labels
+	children int       // children so far, for labels
+	relist   bool      // it may have threads or children that are not known
+
+	output  int    // read end of its output; 0 when closed
+	partial []byte // of a line that has not ended yet
+
+	mutated bool   // its last step changed something that others can see
+	woke    uint64 // version of the share when it last woke
+	rested  bool   // it has gone to sleep since the schedule began or since it was started
+}
+
+// A Thread is one thread of a process, and the call that it is in.
+type Thread struct {
+	tid   int
+	label string
+	proc  *Process
+
+	call    *call          // what it is about to do or is doing
+	trap    *node.Held     // the call waits at its entry
+	request *share.Request // the call waits at this request
+	mount   *share.Mount   // of request
+	asleep  bool           // the call is a sleep
+	until   time.Duration  // asleep: the virtual time of its wake-up
+	sleep   time.Duration  // asleep: how long
+	seen    look           // what the last look showed
+}
+
+// held reports whether the thread waits for a decision.
+func (t *Thread) held() bool { return t.trap != nil || t.request != nil }
+
+// held reports whether any thread of the process waits for a decision.
+func (p *Process) held() bool {
+	for _, t := range p.threads {
+		if t.held() {
+			return true
+		}
+	}
+	return false
+}
+
+// sleeping reports whether the process does nothing but sleep.
+func (p *Process) sleeping() bool {
+	asleep := false
+	for _, t := range p.threads {
+		if t.held() && !t.asleep {
+			return false
+		}
+		asleep = asleep || t.asleep
+	}
+	return asleep
+}
+
+// start launches the program. Its pid in the node depends on nothing but how
+// often it was started since the world was last fresh, so it repeats.
+func (w *World) start(p *Process) error {
+	if p.alive {
+		return fmt.Errorf("%s is running already", p.label)
+	}
+	r, wr, err := outputPipe()
+	if err != nil {
+		return err
+	}
+	defer wr.Close()
+	p.output = r
+	if err := w.watch(r, func() error { return w.onOutput(p) }); err != nil {
+		return err
+	}
+	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
+	p.born, p.children, p.mutated, p.rested = 0, 0, false, false
+	p.inner = 1000*(p.index+1) + 100*p.starts
+	p.starts++
+	return p.host.Launch(node.Launch{
+		Path: p.program.Path, Args: p.program.Args, Dir: cmpOr(p.program.Dir, "/"),
+		Env: p.program.Env, PID: p.inner, Output: wr,
+	})
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// kill ends the process and its children now; what they were held at does not
+// happen.
+func (w *World) kill(p *Process) {
+	for _, c := range w.others {
+		if c.alive && c.parent == p {
+			w.kill(c)
+		}
+	}
+	if !p.alive || p.pid == 0 {
+		return
+	}
+	p.host.mail.abandon(p.label)
+	unix.Kill(p.pid, unix.SIGKILL)
+	p.killed = true
+	for _, t := range p.threads {
+		if t.request != nil {
+			// A request that is not answered keeps its process from dying.
+			t.mount.Refuse(t.request, unix.EINTR)
+		}
+		t.trap, t.request, t.call, t.asleep = nil, nil, nil, false
+	}
+}
+
+// gone notes that the process has ended.
+func (w *World) gone(p *Process) {
+	for _, t := range p.threads {
+		if w.threads[t.tid] == t {
+			delete(w.threads, t.tid)
+		}
+	}
+	p.alive, p.starting, p.threads = false, false, nil
+	if p.program == nil {
+		w.others = slices.DeleteFunc(w.others, func(o *Process) bool { return o == p })
+	}
+}
+
+// thread finds the thread with this number, or learns of it: a thread or a
+// child that has not been seen yet. It is nil for one that belongs to no
+// program, such as a node's agent.
+func (w *World) thread(h *host, tid int) (*Thread, error) {
+	if t := w.threads[tid]; t != nil {
+		return t, nil
+	}
+	status, err := readStatus(tid)
+	if err != nil {
+		return nil, nil // it has died
+	}
+	if status.group == h.AgentPID() || tid == h.AgentPID() {
+		return nil, nil
+	}
+	p := w.process(status.group)
+	if p == nil {
+		if p = w.newborn(h, status); p == nil {
+			return nil, nil
+		}
+	}
+	if p.pid == 0 {
+		p.pid = status.group
+	}
+	if tid != p.pid && p.born == 0 {
+		w.addThread(p, p.pid)
+	}
+	return w.addThread(p, tid), nil
+}
+
+func (w *World) addThread(p *Process, tid int) *Thread {
+	p.born++
+	t := &Thread{tid: tid, proc: p, label: p.label}
+	if p.born > 1 {
+		t.label += "#" + strconv.Itoa(p.born)
+	}
+	p.threads = append(p.threads, t)
+	w.threads[tid] = t
+	return t
+}
+
+// process finds a living process by its number.
+func (w *World) process(pid int) *Process {
+	for _, p := range w.programs {
+		if p.alive && p.pid == pid {
+			return p
+		}
+	}
+	for _, p := range w.others {
+		if p.pid == pid {
+			return p
+		}
+	}
+	return nil
+}
+
+// newborn says which process a number that was not known stands for: the
+// program that is being started, or a new child of a known process.
+func (w *World) newborn(h *host, s status) *Process {
+	if s.parent == h.AgentPID() {
+		for _, p := range w.programs {
+			if p.host == h && p.starting && p.pid == 0 {
+				return p
+			}
+		}
+	}
+	parent := w.process(s.parent)
+	label := h.Name + "/orphan"
+	if parent != nil {
+		parent.children++
+		label = parent.label + "." + strconv.Itoa(parent.children)
+	} else if s.parent != h.AgentPID() {
+		return nil
+	}
+	child := &Process{label: label, parent: parent, host: h, alive: true, pid: s.group, relist: true}
+	w.others = append(w.others, child)
+	return child
+}
+
+// status is what /proc/TID/status says of a thread.
+type status struct{ group, parent int }
+
+func readStatus(tid int) (status, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return status{}, err
+	}
+	var s status
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(line, ":")
+		switch key {
+		case "Tgid":
+			s.group, _ = strconv.Atoi(strings.TrimSpace(value))
+		case "PPid":
+			s.parent, _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	return s, nil
+}
+
+// onOutput takes in what a program has written, line by line.
+func (w *World) onOutput(p *Process) error {
+	var buf [32 << 10]byte
+	n, err := unix.Read(p.output, buf[:])
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return nil
+	}
+	if n <= 0 {
+		if len(p.partial) > 0 {
+			w.say(p, string(p.partial))
+			p.partial = nil
+		}
+		p.closeOutput(w)
+		return nil
+	}
+	p.partial = append(p.partial, buf[:n]...)
+	for {
+		line, rest, ok := bytes.Cut(p.partial, []byte("\n"))
+		if !ok {
+			return nil
+		}
+		w.say(p, string(line))
+		p.partial = rest
+	}
+}
+
+func (p *Process) closeOutput(w *World) {
+	if p.output != 0 {
+		w.unwatch(p.output)
+		unix.Close(p.output)
+		p.output, p.partial = 0, nil
+	}
+}
+
+// onEvent takes what a node's agent says of its programs.
+func (w *World) onEvent(h *host) error {
+	e, ok, err := h.Next()
+	if err != nil || !ok {
+		return err
+	}
+	for _, p := range w.programs {
+		if p.host != h || !p.alive || p.inner != e.PID {
+			continue
+		}
+		if e.Err != nil {
+			w.gone(p)
+			return e.Err
+		}
+		if !e.Started {
+			p.status = e.Status
+			w.ended(p)
+		}
+		return nil
+	}
+	return nil // a child that was left behind: a look at /proc shows it
+}
+
+// ended notes that a process has ended by itself or was killed, and drops what
+// the mail sink still holds of it.
+func (w *World) ended(p *Process) {
+	p.host.mail.abandon(p.label)
+	if w.play != nil {
+		w.play.ended(w, p)
+	}
+	w.gone(p)
+}
+
+// say notes a line of a program's output.
+func (w *World) say(p *Process, line string) {
+	if w.play != nil {
+		w.play.lines = append(w.play.lines, history.Line{Process: p.label, Text: line})
+	}
+}

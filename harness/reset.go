@@ -1,0 +1,160 @@
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"screwtape/harness/history"
+	"screwtape/harness/share"
+)
+
+// reset brings the world to where every schedule begins: the share as it was
+// prepared, the clocks at Epoch, every program up, and idle.
+func (w *World) reset(fresh bool) error {
+	for _, p := range w.programs {
+		if fresh || p.program.Late || p.starts > 1 || !p.alive || !p.sleeping() {
+			w.kill(p)
+		}
+	}
+	for _, p := range w.others {
+		if p.alive && !w.lives(p.parent) {
+			w.kill(p)
+		}
+	}
+	if err := w.settle(); err != nil {
+		return err
+	}
+	w.store.Restore(w.prepared)
+	w.now = 0
+	for _, p := range w.programs {
+		if p.alive {
+			continue
+		}
+		p.closeOutput(w)
+		p.starts = 0
+		if p.program.Late {
+			continue
+		}
+		if err := w.warmUp(p); err != nil {
+			return err
+		}
+	}
+	w.now = 0
+	for _, h := range w.hosts {
+		h.ticks = 0
+	}
+	for _, p := range w.programs {
+		p.woke, p.mutated = 0, false
+		for _, t := range p.threads {
+			t.until = t.sleep
+		}
+	}
+	return nil
+}
+
+// lives reports whether the process goes on into the next schedule.
+func (w *World) lives(p *Process) bool { return p != nil && p.alive && p.pid != 0 && p.sleeping() }
+
+// warmUp starts a program and lets it do what it does, alone, until it sleeps.
+func (w *World) warmUp(p *Process) error {
+	if err := w.start(p); err != nil {
+		return err
+	}
+	for range 10_000 {
+		if err := w.settle(); err != nil {
+			return err
+		}
+		if !p.alive {
+			return fmt.Errorf("%s ended while it started: %s", p.label, exitText(p))
+		}
+		if p.sleeping() {
+			return nil
+		}
+		t := w.ready(p)
+		if t == nil {
+			return fmt.Errorf("%s is up but neither sleeps nor does anything on the share", p.label)
+		}
+		if err := w.release(t); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s does not become idle: it made 10,000 calls on the share before it slept", p.label)
+}
+
+// ready is the first thread of the process, or of its children, that is held
+// at a call which can go on.
+func (w *World) ready(p *Process) *Thread {
+	for _, q := range w.all() {
+		if q != p && !q.descends(p) {
+			continue
+		}
+		for _, t := range q.threads {
+			if t.trap != nil && !t.asleep || t.request != nil && t.mount.Ready(t.request) {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Process) descends(from *Process) bool {
+	for q := p.parent; q != nil; q = q.parent {
+		if q == from {
+			return true
+		}
+	}
+	return false
+}
+
+func exitText(p *Process) string {
+	if p.status.Signaled() {
+		return "killed by " + p.status.Signal().String()
+	}
+	return fmt.Sprintf("exit %d", p.status.ExitStatus())
+}
+
+// tree is the share and the nodes' private directories as they are now.
+func (w *World) tree() ([]history.Change, map[string]history.Change) {
+	var list []history.Change
+	byPath := map[string]history.Change{}
+	roots := []struct{ store, prefix string }{{"/shared", ""}}
+	for _, h := range w.hosts {
+		roots = append(roots, struct{ store, prefix string }{"/" + h.Name, h.Name + ":"})
+	}
+	for _, root := range roots {
+		w.store.Walk(root.store, func(path string, e share.Entry) {
+			c := history.Change{Path: root.prefix + strings.TrimPrefix(strings.TrimPrefix(path, root.store), "/"), Size: e.Size, Link: e.Nlink, Dir: e.Mode.IsDir()}
+			if c.Path == root.prefix {
+				return
+			}
+			if e.Mode.IsRegular() {
+				if data, err := w.store.ReadFile(path); err == nil {
+					c.Note = w.test.Workload.Note(c.Path, data)
+				}
+			}
+			list = append(list, c)
+			byPath[c.Path] = c
+		})
+	}
+	return list, byPath
+}
+
+// changes is what has changed on the share since the last time, by path.
+func (p *play) changes(w *World) []history.Change {
+	list, now := w.tree()
+	var out []history.Change
+	for _, c := range list {
+		if p.before[c.Path] != c {
+			out = append(out, c)
+		}
+	}
+	for path, c := range p.before {
+		if _, ok := now[path]; !ok {
+			out = append(out, history.Change{Path: path, Gone: true, Dir: c.Dir})
+		}
+	}
+	slices.SortFunc(out, func(a, b history.Change) int { return strings.Compare(a.Path, b.Path) })
+	p.before = now
+	return out
+}

@@ -1,0 +1,334 @@
+package harness
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// How long, in real time, something may run before it is given up. No verdict
+// hangs on these: a schedule that runs into one is not judged.
+const (
+	patience = 30 * time.Second // without coming to rest
+)
+
+// settle lets everything run until nothing runs any more: every thread is held
+// at a call, asleep, blocked, or gone.
+//
+// A program that is Single has come to rest when its one thread is held: that
+// is an event, and needs no look. Of any other the threads are looked at in
+// /proc, twice: when none runs in either look, none has been scheduled between
+// the two, and no event came, then there was a moment at which all were
+// blocked, and whoever could wake them is us.
+func (w *World) settle() error {
+	began := time.Now()
+	wait := 20 * time.Microsecond
+	for {
+		if w.failed != nil {
+			return w.failed
+		}
+		handled, err := w.events(0)
+		if err != nil {
+			return err
+		}
+		if handled {
+			wait = 20 * time.Microsecond
+			continue
+		}
+		rest, why := w.atRest()
+		if rest {
+			return nil
+		}
+		if time.Since(began) > patience {
+			return fmt.Errorf("%s does not come to rest: %s", why.label, describe(why))
+		}
+		if why.killed || why.program != nil && why.program.Single {
+			wait = 100 * time.Millisecond // its next step is an event
+		}
+		if _, err := w.events(wait); err != nil {
+			return err
+		}
+		wait = min(2*wait, 2*time.Millisecond)
+	}
+}
+
+// atRest reports whether nothing runs, or else a process that does.
+func (w *World) atRest() (bool, *Process) {
+	looked := false
+	for _, p := range w.programs {
+		if !p.alive {
+			continue
+		}
+		if p.starting || p.killed || (p.program.Single && !p.held() && p.host.mail.holding(p.label) == nil) {
+			return false, p
+		}
+		if p.program.Single {
+			continue
+		}
+		if p.host.mail.talking(p.label) && !p.held() {
+			return false, p
+		}
+		looked = true
+	}
+	if !looked && len(w.others) == 0 {
+		return true, nil
+	}
+	if p := w.look(); p != nil {
+		return false, p
+	}
+	if handled, err := w.events(0); handled || err != nil {
+		w.failed = err
+		return false, w.anyProcess()
+	}
+	if p := w.lookAgain(); p != nil {
+		return false, p
+	}
+	return true, nil
+}
+
+func (w *World) anyProcess() *Process {
+	for _, p := range w.programs {
+		if p.alive {
+			return p
+		}
+	}
+	return w.others[0]
+}
+
+// A look is what /proc says of a thread at one moment.
+type look struct {
+	state byte   // as in proc_pid_stat(5)
+	runs  uint64 // how often it was scheduled, from schedstat
+}
+
+// look looks at every thread whose process is not Single, learning of new
+// threads and children, and returns a process that runs, or nil.
+func (w *World) look() *Process {
+	w.findChildren()
+	for _, p := range w.looked() {
+		w.listThreads(p)
+		for _, t := range slices.Clone(p.threads) {
+			l, err := lookAt(p.pid, t.tid)
+			if err != nil {
+				w.forget(t)
+				continue
+			}
+			t.seen = l
+			if l.runs == 0 && l.state == 0 {
+				continue
+			}
+			if !t.held() && l.running() {
+				return p
+			}
+		}
+		if len(p.threads) == 0 && p.program == nil {
+			w.ended(p)
+		}
+	}
+	return nil
+}
+
+// lookAgain reports a process of which something has run since look.
+func (w *World) lookAgain() *Process {
+	for _, p := range w.looked() {
+		for _, t := range p.threads {
+			if l, err := lookAt(p.pid, t.tid); err != nil || l != t.seen {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// looked are the processes that must be looked at, in canonical order.
+func (w *World) looked() []*Process {
+	var list []*Process
+	for _, p := range w.programs {
+		if p.alive && !p.program.Single && p.pid != 0 {
+			list = append(list, p)
+		}
+	}
+	return append(list, w.others...)
+}
+
+func (l look) running() bool { return l.state == 'R' || l.state == 'W' }
+
+// listThreads learns of the threads that a process has made since the last
+// time.
+func (w *World) listThreads(p *Process) {
+	if !p.relist && len(p.threads) > 0 {
+		return
+	}
+	entries, err := os.ReadDir("/proc/" + strconv.Itoa(p.pid) + "/task")
+	if err != nil {
+		return
+	}
+	var tids []int
+	for _, e := range entries {
+		if tid, err := strconv.Atoi(e.Name()); err == nil {
+			tids = append(tids, tid)
+		}
+	}
+	slices.Sort(tids)
+	for _, tid := range tids {
+		if w.threads[tid] == nil {
+			w.addThread(p, tid)
+		}
+	}
+	p.relist = w.inFork(p)
+}
+
+// inFork reports whether a thread of the process may be making another right
+// now, so that the list is not the last word.
+func (w *World) inFork(p *Process) bool {
+	for _, t := range p.threads {
+		if t.call != nil && t.call.forks && !t.held() {
+			return true
+		}
+	}
+	return false
+}
+
+// findChildren learns of processes that were born since the last time: all
+// that live in our pid namespace can be seen in /proc.
+func (w *World) findChildren() {
+	forks := len(w.others) > 0
+	for _, p := range w.programs {
+		forks = forks || p.alive && !p.program.Single && p.relist
+	}
+	if !forks {
+		return
+	}
+	dir, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	var pids []int
+	for _, e := range dir {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	for _, pid := range pids {
+		if pid == os.Getpid() || w.threads[pid] != nil || w.agent(pid) {
+			continue
+		}
+		s, err := readStatus(pid)
+		if err != nil {
+			continue
+		}
+		if parent := w.process(s.parent); parent != nil {
+			w.thread(parent.host, pid)
+		}
+	}
+}
+
+func (w *World) agent(pid int) bool {
+	for _, h := range w.hosts {
+		if h.AgentPID() == pid {
+			return true
+		}
+	}
+	return false
+}
+
+// forget drops a thread that has ended.
+func (w *World) forget(t *Thread) {
+	if w.threads[t.tid] == t {
+		delete(w.threads, t.tid)
+	}
+	t.proc.threads = slices.DeleteFunc(t.proc.threads, func(o *Thread) bool { return o == t })
+}
+
+// lookAt reads what a thread is doing. A zombie counts as gone.
+func lookAt(pid, tid int) (look, error) {
+	base := "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid)
+	stat, err := readSmall(base + "/stat")
+	if err != nil {
+		return look{}, err
+	}
+	end := bytes.LastIndexByte(stat, ')')
+	if end < 0 || end+2 >= len(stat) {
+		return look{}, fmt.Errorf("%s/stat: not understood", base)
+	}
+	l := look{state: stat[end+2]}
+	if l.state == 'Z' || l.state == 'X' {
+		return look{}, os.ErrProcessDone
+	}
+	sched, err := readSmall(base + "/schedstat")
+	if err != nil {
+		return l, nil
+	}
+	if f := bytes.Fields(sched); len(f) == 3 {
+		l.runs, _ = strconv.ParseUint(string(f[2]), 10, 64)
+	}
+	return l, nil
+}
+
+func readSmall(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 1024)
+	n, err := unix.Read(fd, buf)
+	if err != nil {
+		return nil, err
+	}
+	return buf[:n], nil
+}
+
+// describe says what a process that does not come to rest is doing.
+func describe(p *Process) string {
+	if p.starting {
+		return "its start was asked for and its exec did not come"
+	}
+	what, err := readSmall("/proc/" + strconv.Itoa(p.pid) + "/syscall")
+	if err != nil {
+		return "it is gone"
+	}
+	l, _ := lookAt(p.pid, p.pid)
+	return fmt.Sprintf("state %c, in system call %q", l.state, bytes.TrimSpace(what))
+}
+
+// events handles what has come on all descriptors, waiting up to d for the
+// first, and reports whether anything had.
+func (w *World) events(d time.Duration) (bool, error) {
+	var list [32]unix.EpollEvent
+	n, err := epollWait(w.poll, list[:], d)
+	if err == unix.EINTR {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("wait for events: %w", err)
+	}
+	// In order of the descriptors, so that nothing depends on the kernel's.
+	ready := list[:n]
+	slices.SortFunc(ready, func(a, b unix.EpollEvent) int { return int(a.Fd) - int(b.Fd) })
+	for _, e := range ready {
+		if s := w.sources[int(e.Fd)]; s != nil {
+			if err := s(); err != nil {
+				return true, err
+			}
+		}
+	}
+	return n > 0, nil
+}
+
+// epollWait is epoll_pwait2(2), which takes nanoseconds.
+func epollWait(fd int, events []unix.EpollEvent, d time.Duration) (int, error) {
+	ts := unix.NsecToTimespec(int64(d))
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(fd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}

@@ -1,0 +1,396 @@
+package harness
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+)
+
+// A Result is all that came of one schedule.
+type Result struct {
+	Tape    *schedule.Tape // every decision, as it came out
+	Steps   []history.Step
+	Initial []history.Change // what lay on the share before the first step
+	History []history.Op
+	Logs    []history.Line // programs' output
+	Faults  map[string]int // what was injected, by verb
+	Trace   uint64         // digest of the schedule up to the order of independent steps
+	Bounded string         // which bound was hit, or ""
+	Verdict check.Verdict
+	Seconds float64 // real time
+}
+
+// A play is one schedule as it is being played.
+type play struct {
+	Result
+	recorder history.Recorder
+	lines    []history.Line // written since the last step
+	trace    schedule.Trace
+	healing  bool // nothing goes wrong any more, and what is down comes up
+	record   bool // note what each step changed on the share
+	before   map[string]history.Change
+	touched  map[schedule.Resource]touch
+}
+
+// A touch is who read or wrote a resource last.
+type touch struct {
+	step    int
+	process string
+	wrote   bool
+}
+
+// Options say how to play a schedule.
+type Options struct {
+	// Fresh starts every program anew; otherwise those that were left idle by
+	// the schedule before go on.
+	Fresh bool
+	// Record notes what each step changes on the share, for a report.
+	Record bool
+}
+
+// Play plays one schedule: the strategy decides, until nothing can happen any
+// more; then nothing goes wrong any more, what is down is started, and the
+// rest happens; then the workload judges.
+//
+// An error is a failure of the harness, or a *schedule.Divergence.
+func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
+	began := time.Now()
+	if err := w.reset(o.Fresh); err != nil {
+		return nil, err
+	}
+	p := &play{record: o.Record, touched: map[schedule.Resource]touch{}}
+	p.Faults = map[string]int{}
+	w.play = p
+	defer func() { w.play = nil }()
+	for _, n := range w.test.Nemeses {
+		n.Reset()
+	}
+	if err := w.test.Workload.Act(&Acts{Share: w.store, History: &p.recorder, Now: Epoch}); err != nil {
+		return nil, fmt.Errorf("the clients' acts: %w", err)
+	}
+	if p.record {
+		p.Initial, p.before = w.tree()
+	}
+	err := w.decide(s, p)
+	p.finish(w)
+	p.Seconds = time.Since(began).Seconds()
+	return &p.Result, err
+}
+
+// decide is the loop: look at what can happen, choose, do it, until nothing is
+// left.
+func (w *World) decide(s schedule.Strategy, p *play) error {
+	bound := w.test.MaxDecisions
+	if bound == 0 {
+		bound = 5000
+	}
+	for {
+		if err := w.settle(); err != nil {
+			return err
+		}
+		options := w.options(p)
+		choice := schedule.None
+		if len(options) > 0 {
+			var err error
+			if choice, err = s.Pick(options); err != nil {
+				return err
+			}
+		}
+		if choice == schedule.None {
+			if p.healing {
+				return nil
+			}
+			p.healing = true
+			continue
+		}
+		if len(p.Steps) == bound {
+			p.Bounded = fmt.Sprintf("%d decisions", bound)
+			return nil
+		}
+		if err := w.step(s, p, options[choice].Decision); err != nil {
+			return err
+		}
+	}
+}
+
+// step takes a decision and waits until all that comes of it has come.
+func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
+	w.effects, p.lines = w.effects[:0], nil
+	version := w.store.Version()
+	outcome, err := w.do(p, d)
+	if err != nil {
+		return fmt.Errorf("decision %d, %s: %w", len(p.Steps)+1, d, err)
+	}
+	if err := w.settle(); err != nil {
+		return err
+	}
+	d.Outcome = outcome()
+	f := w.footprint(d)
+	if actor := w.actor(d.Process); actor != nil {
+		actor.mutated = d.Verb == schedule.Deliver || w.store.Version() != version
+	}
+	if o, ok := w.test.Workload.(Observer); ok {
+		o.Observe(d, w.store, p.at(w))
+	}
+	p.append(w, d, f)
+	for _, n := range w.test.Nemeses {
+		n.Took(d)
+	}
+	return s.Done(d, f)
+}
+
+// do lets the decision happen. The outcome is known when all is at rest again.
+func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err error) {
+	said := func(s string) func() string { return func() string { return s } }
+	switch d.Verb {
+	case schedule.Crash:
+		p.Faults[d.Verb]++
+		p.at(w).Add("nemesis", history.Info, "crash", d.Process, "")
+		for _, q := range w.programs {
+			if q.label == d.Process || q.host.Name == d.Process {
+				w.kill(q)
+			}
+		}
+		return said(""), nil
+	case schedule.Start:
+		for _, q := range w.programs {
+			if (q.label == d.Process || q.host.Name == d.Process) && !q.alive {
+				if err := w.start(q); err != nil {
+					return nil, err
+				}
+				q.woke = 0
+			}
+		}
+		p.at(w).Add("nemesis", history.Info, "start", d.Process, "")
+		return said(""), nil
+	case schedule.Wake:
+		t := w.find(d)
+		w.now = max(w.now, t.until)
+		t.proc.woke = w.store.Version()
+		h := t.trap
+		t.trap, t.asleep = nil, false
+		t.proc.host.Trap.Return(h.ID, 0, 0)
+		return said(""), nil
+	case schedule.Deliver, schedule.Defer:
+		q := w.actor(d.Process)
+		m := q.host.mail.holding(q.label)
+		if d.Verb == schedule.Defer {
+			p.Faults[d.Verb]++
+			p.at(w).Add(d.Process, history.Invoke, "deliver", m.id, "")
+			p.at(w).Add(d.Process, history.Fail, "deliver", m.id, "451")
+			q.host.mail.answer(m, &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again later"})
+			return said("451"), nil
+		}
+		p.at(w).Did(d.Process, "deliver", m.id)
+		q.host.mail.answer(m, nil)
+		return said("250"), nil
+	}
+	t := w.find(d)
+	c := t.call
+	return c.outcome, w.release(t)
+}
+
+// find is the thread that is held at what is decided.
+func (w *World) find(d schedule.Decision) *Thread {
+	for _, p := range w.all() {
+		for _, t := range p.threads {
+			if t.held() && t.label == d.Process && t.asleep == (d.Verb == schedule.Wake) {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// actor is the process with that label, or the one that the thread with that
+// label belongs to.
+func (w *World) actor(label string) *Process {
+	label, _, _ = strings.Cut(label, "#")
+	for _, p := range w.all() {
+		if p.label == label {
+			return p
+		}
+	}
+	return nil
+}
+
+func (w *World) all() []*Process { return append(slices.Clone(w.programs), w.others...) }
+
+// options are the decisions that are possible now, in canonical order.
+func (w *World) options(p *play) []schedule.Option {
+	var list, wakes []schedule.Option
+	for _, q := range w.all() {
+		if !q.alive {
+			if q.mayStart(p.healing) {
+				list = append(list, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Start}})
+			}
+			continue
+		}
+		for _, t := range q.threads {
+			switch {
+			case t.asleep:
+				// One that polls and has gone round without a change since
+				// would go round again and find none: what it reads is what
+				// it read. It waits for a change.
+				if q.woke == 0 || q.woke != w.store.Version() {
+					wakes = append(wakes, schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: schedule.Wake}})
+				}
+			case t.trap != nil, t.request != nil && t.mount.Ready(t.request):
+				list = append(list, schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: t.call.verb, Names: t.call.names}})
+			}
+		}
+		if m := q.host.mail.holding(q.label); m != nil {
+			list = append(list, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Deliver, Names: []string{m.id}}})
+		}
+	}
+	for _, o := range wakes {
+		o.Early = len(list) > 0
+		list = append(list, o)
+	}
+	if !p.healing {
+		s := w.situation()
+		for _, n := range w.test.Nemeses {
+			list = append(list, n.Faults(s)...)
+		}
+	}
+	schedule.Sort(list)
+	return list
+}
+
+// mayStart reports whether the start of a program that is down is a step like
+// any other: of a client's program that has not run yet, and, when everything
+// is mended, of whatever should be up.
+func (q *Process) mayStart(healing bool) bool {
+	switch {
+	case q.program == nil:
+		return false
+	case q.program.Once:
+		return q.starts == 0
+	default:
+		return healing && q.starts > 0
+	}
+}
+
+func (w *World) situation() Situation {
+	var s Situation
+	for _, q := range w.programs {
+		state := ProcessState{Label: q.label, Node: q.host.Name, Alive: q.alive, Mutated: q.mutated}
+		if m := q.host.mail.holding(q.label); q.alive && m != nil {
+			state.Delivering = m.id
+		}
+		s.Processes = append(s.Processes, state)
+	}
+	return s
+}
+
+// footprint is what the step has read and written. The kernel asks for the
+// attributes of directories that it only walks through; those are not the
+// program's doing, so a GETATTR counts only for a call that is about
+// attributes.
+func (w *World) footprint(d schedule.Decision) schedule.Footprint {
+	var f schedule.Footprint
+	for _, e := range w.effects {
+		if e.Op == "GETATTR" && d.Verb != "stat" {
+			continue
+		}
+		f.Reads = append(f.Reads, e.Footprint.Reads...)
+		f.Writes = append(f.Writes, e.Footprint.Writes...)
+	}
+	switch d.Verb {
+	case schedule.Deliver, schedule.Defer:
+		f.Writes = append(f.Writes, schedule.Resource("m:"+strings.Join(d.Names, " ")))
+	case schedule.Wake:
+		f.Writes = append(f.Writes, "time")
+	case schedule.Crash, schedule.Start:
+		f.Writes = append(f.Writes, "faults")
+	}
+	return f
+}
+
+// append puts a step that was taken on the tape and into the record.
+func (p *play) append(w *World, d schedule.Decision, f schedule.Footprint) {
+	step := history.Step{Decision: d, Index: len(p.Steps), Time: w.now, Lines: p.lines, Conflict: p.conflict(d, f)}
+	if p.record {
+		step.Changes = p.changes(w)
+	}
+	p.Logs = append(p.Logs, p.lines...)
+	p.lines = nil
+	p.Steps = append(p.Steps, step)
+	p.trace.Step(d.Process, d.String(), f)
+}
+
+// conflict is the last earlier step of another process with which this one
+// conflicts, or -1; it also notes what this one touches.
+func (p *play) conflict(d schedule.Decision, f schedule.Footprint) int {
+	last := -1
+	look := func(list []schedule.Resource, wrote bool) {
+		for _, r := range list {
+			if t, ok := p.touched[r]; ok && t.process != d.Process && (wrote || t.wrote) {
+				last = max(last, t.step)
+			}
+		}
+	}
+	look(f.Reads, false)
+	look(f.Writes, true)
+	for _, r := range f.Reads {
+		if t, ok := p.touched[r]; !ok || !t.wrote || t.process == d.Process {
+			p.touched[r] = touch{len(p.Steps), d.Process, ok && t.wrote}
+		}
+	}
+	for _, r := range f.Writes {
+		p.touched[r] = touch{len(p.Steps), d.Process, true}
+	}
+	return last
+}
+
+// at stamps the history's next operations with where the schedule is.
+func (p *play) at(w *World) *history.Recorder {
+	p.recorder.Step, p.recorder.Now = len(p.Steps), w.now
+	return &p.recorder
+}
+
+// ended notes that a program has ended.
+func (p *play) ended(w *World, q *Process) {
+	if q.program != nil {
+		p.at(w).Add(q.label, history.Info, "exit", exitText(q), "")
+	}
+}
+
+// finish makes the tape and has the workload judge.
+func (p *play) finish(w *World) {
+	p.History = p.recorder.Ops()
+	p.Tape = &schedule.Tape{}
+	p.Tape.Header = append(p.Tape.Header, w.test.Header...)
+	for _, s := range p.Steps {
+		p.Tape.Lines = append(p.Tape.Lines, schedule.Line{Decision: s.Decision})
+	}
+	p.Trace = p.trace.Digest()
+	p.Verdict = w.test.Workload.Judge(&End{Share: w.store, History: p.History, Steps: p.Steps, Logs: p.Logs, Bounded: p.Bounded})
+	if p.Bounded != "" && p.Verdict.Verdict == check.Valid {
+		p.Verdict.Verdict, p.Verdict.Why = check.Unknown, "the schedule was cut off at "+p.Bounded
+	}
+}
+
+// Log is the schedule as it went, with what programs wrote: two runs of one
+// tape must agree in every byte of it.
+func (r *Result) Log() string {
+	var b strings.Builder
+	for _, s := range r.Steps {
+		fmt.Fprintf(&b, "%v %s\n", s.Time, s.Decision)
+		for _, l := range s.Lines {
+			fmt.Fprintf(&b, "\t%s: %s\n", l.Process, l.Text)
+		}
+	}
+	for _, o := range r.History {
+		fmt.Fprintf(&b, "%d %s %s %s %s %s\n", o.Step, o.Process, o.Type, o.F, o.Value, o.Error)
+	}
+	fmt.Fprintf(&b, "%+v\n", r.Verdict)
+	return b.String()
+}

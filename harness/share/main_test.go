@@ -1,0 +1,225 @@
+package share
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The tests that mount run in a mount namespace of their own, so that nothing
+// is left of them; as an ordinary user in a user namespace too, where mounting
+// needs no right.
+const inNamespace = "SHARE_TEST_NAMESPACE"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(mapHelper); path != "" {
+		helpMap(path)
+		return
+	}
+	if os.Getenv(inNamespace) != "" {
+		// Nothing mounted here shall be seen outside.
+		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+			fmt.Fprintln(os.Stderr, "making / private:", err)
+			os.Exit(1)
+		}
+		os.Exit(m.Run())
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+	case errors.As(err, &exit):
+		os.Exit(exit.ExitCode())
+	default:
+		fmt.Fprintln(os.Stderr, "no namespaces here, the tests that mount will be skipped:", err)
+		os.Exit(m.Run())
+	}
+}
+
+// A node is a mount that is served until the test ends, and its place.
+type node struct {
+	*Mount
+	dir    string
+	server *server
+}
+
+// A server serves the mounts of one store. It holds nothing back but locks that
+// are not free.
+type server struct {
+	t       *testing.T
+	mu      sync.Mutex // held for whatever touches the store
+	store   *Store
+	mounts  []*Mount
+	held    []heldRequest
+	effects []Effect
+	wg      sync.WaitGroup
+}
+
+type heldRequest struct {
+	mount   *Mount
+	request *Request
+}
+
+func testClock() func() time.Time {
+	t := time.Date(2019, 11, 3, 12, 0, 0, 123456789, time.UTC)
+	return func() time.Time {
+		t = t.Add(time.Microsecond)
+		return t
+	}
+}
+
+// serve mounts the directory "shared" of a store for each of some nodes, or
+// skips the test where the kernel does not let us.
+func serve(t *testing.T, store *Store, nodes int) []*node {
+	t.Helper()
+	if os.Getenv(inNamespace) == "" {
+		t.Skip("SKIPPED: the kernel gives us no mount namespace")
+	}
+	if err := store.MkdirAll("shared", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, store: store}
+	var list []*node
+	for range nodes {
+		m, err := NewMount(store, "shared")
+		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENODEV) {
+			t.Skipf("SKIPPED: the kernel does not let us mount: %v", err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, err := os.MkdirTemp("", "share")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.MoveMount(int(m.Tree().Fd()), "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			t.Fatalf("move_mount: %v", err)
+		}
+		s.mounts = append(s.mounts, m)
+		list = append(list, &node{m, dir, s})
+		s.wg.Add(1)
+		go s.pump(m)
+	}
+	// A test that hangs on its own mount could not even be killed: end the
+	// mounts, and with them whoever waits.
+	watchdog := time.AfterFunc(45*time.Second, func() {
+		fmt.Fprintf(os.Stderr, "%s: hangs; ending its mounts\n", t.Name())
+		for _, m := range s.mounts {
+			unix.Close(m.dev)
+		}
+	})
+	t.Cleanup(func() {
+		for _, n := range list {
+			if err := unix.Unmount(n.dir, unix.MNT_DETACH); err != nil {
+				t.Errorf("unmount: %v", err)
+			}
+			n.tree.Close() // the last reference: the kernel ends the connection
+			n.tree = nil
+		}
+		s.wg.Wait()
+		watchdog.Stop()
+		for _, n := range list {
+			n.Close()
+			os.Remove(n.dir)
+		}
+		s.checkEffects()
+	})
+	return list
+}
+
+// pump answers a mount's requests until it is unmounted.
+func (s *server) pump(m *Mount) {
+	defer s.wg.Done()
+	for {
+		poll := []unix.PollFd{{Fd: int32(m.dev), Events: unix.POLLIN}}
+		if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
+			s.t.Errorf("poll: %v", err)
+			return
+		}
+		for more := true; more; {
+			s.mu.Lock()
+			r, err := m.Next()
+			if r != nil {
+				s.take(m, r)
+			}
+			s.mu.Unlock()
+			if errors.Is(err, ErrUnmounted) {
+				return
+			}
+			if err != nil {
+				s.t.Errorf("next: %v", err)
+				return
+			}
+			more = r != nil
+		}
+	}
+}
+
+func (s *server) take(m *Mount, r *Request) {
+	if unique, ok := r.Interrupts(); ok {
+		for n, h := range s.held {
+			if h.mount == m && h.request.Unique == unique {
+				m.Refuse(h.request, syscall.EINTR)
+				s.held = append(s.held[:n], s.held[n+1:]...)
+				break
+			}
+		}
+		m.Answer(r)
+		return
+	}
+	if !m.Ready(r) {
+		s.held = append(s.held, heldRequest{m, r})
+	} else {
+		s.effects = append(s.effects, m.Answer(r))
+	}
+	for n := 0; n < len(s.held); n++ { // what it has set free
+		if h := s.held[n]; h.mount.Ready(h.request) {
+			s.held = append(s.held[:n], s.held[n+1:]...)
+			s.effects = append(s.effects, h.mount.Answer(h.request))
+			n = -1
+		}
+	}
+}
+
+// checkEffects fails for a footprint that says more than the table of methods.
+func (s *server) checkEffects() {
+	byName := map[string]method{}
+	for _, op := range opcodes {
+		for _, m := range methods {
+			if m.name == op.method {
+				byName[op.name] = m
+			}
+		}
+	}
+	for _, e := range s.effects {
+		m := byName[e.Op]
+		for _, r := range e.Footprint.Reads {
+			if !strings.Contains(m.reads, string(r[:1])) {
+				s.t.Errorf("%s reads %s, which the table does not say", e.Op, r)
+			}
+		}
+		for _, r := range e.Footprint.Writes {
+			if !strings.Contains(m.writes, string(r[:1])) {
+				s.t.Errorf("%s writes %s, which the table does not say", e.Op, r)
+			}
+		}
+	}
+}

@@ -1,0 +1,5 @@
+package share
+
+const mapHelper = "SHARE_TEST_MAP"
+
+func helpMap(string) {}

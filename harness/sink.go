@@ -1,0 +1,182 @@
+package harness
+
+import (
+	"io"
+	"net"
+	"net/mail"
+	"strings"
+	"sync"
+
+	"github.com/emersion/go-smtp"
+	"golang.org/x/sys/unix"
+)
+
+// A sink is a node's mail server. It takes a message in by a real SMTP
+// dialogue and then waits: whether and when it answers is a decision.
+type sink struct {
+	node   string
+	server *smtp.Server
+	wake   int // an eventfd, written when something below has changed
+
+	mu      sync.Mutex
+	held    []*mailing     // handed over and not answered, in order of arrival
+	callers []string       // who has called connect, in order, and was not accepted yet
+	open    map[string]int // connections of each process
+}
+
+// A mailing is one message on its way.
+type mailing struct {
+	id     string // its Message-ID, up to the "@"
+	from   string // the process that sends it
+	answer chan *smtp.SMTPError
+}
+
+// newSink serves a node's mail port until the listener is closed.
+func newSink(node string, l net.Listener, wake int) *sink {
+	s := &sink{node: node, wake: wake, open: map[string]int{}}
+	s.server = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		return &session{sink: s, from: c.Conn().(*owned).owner}, nil
+	}))
+	s.server.Domain = node + ".screwtape.example"
+	s.server.MaxMessageBytes = 64 << 20
+	s.server.ErrorLog = quiet{}
+	go s.server.Serve(&counted{l, s})
+	return s
+}
+
+// quiet drops what go-smtp says of clients that were killed.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
+
+func (s *sink) poke() {
+	var one = [8]byte{1}
+	unix.Write(s.wake, one[:])
+}
+
+// expect announces a connection: process is about to call connect.
+func (s *sink) expect(process string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.callers = append(s.callers, process)
+}
+
+// holding is the message of process that waits for its answer, or nil.
+func (s *sink) holding(process string) *mailing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.held {
+		if m.from == process {
+			return m
+		}
+	}
+	return nil
+}
+
+// talking reports whether process has a connection on which an answer is due
+// from one of the two sides, so that it will go on by itself.
+func (s *sink) talking(process string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.held {
+		if m.from == process {
+			return false
+		}
+	}
+	return s.open[process] > 0
+}
+
+// answer ends the wait of the message: accepted, or refused with an error.
+func (s *sink) answer(m *mailing, refusal *smtp.SMTPError) {
+	s.drop(m)
+	m.answer <- refusal
+}
+
+// drop forgets the message: its client is gone, or it has been answered.
+func (s *sink) drop(m *mailing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, h := range s.held {
+		if h == m {
+			s.held = append(s.held[:i], s.held[i+1:]...)
+		}
+	}
+}
+
+// abandon refuses what process has handed over: it was killed.
+func (s *sink) abandon(process string) {
+	if m := s.holding(process); m != nil {
+		s.answer(m, &smtp.SMTPError{Code: 421, Message: "the client is gone"})
+	}
+}
+
+type session struct {
+	sink *sink
+	from string
+}
+
+func (*session) Reset()                               {}
+func (*session) Logout() error                        { return nil }
+func (*session) Mail(string, *smtp.MailOptions) error { return nil }
+func (*session) Rcpt(string, *smtp.RcptOptions) error { return nil }
+func (s *session) Data(r io.Reader) error {
+	m := &mailing{from: s.from, answer: make(chan *smtp.SMTPError, 1)}
+	msg, err := mail.ReadMessage(r)
+	if err != nil {
+		return &smtp.SMTPError{Code: 554, Message: "not a message: " + err.Error()}
+	}
+	id := strings.Trim(msg.Header.Get("Message-Id"), "<> ")
+	m.id, _, _ = strings.Cut(id, "@")
+	if _, err := io.Copy(io.Discard, msg.Body); err != nil {
+		return err // the client died while it sent: not accepted
+	}
+	s.sink.mu.Lock()
+	s.sink.held = append(s.sink.held, m)
+	s.sink.mu.Unlock()
+	s.sink.poke()
+	if refusal := <-m.answer; refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
+// counted keeps account of the connections that a sink has.
+type counted struct {
+	net.Listener
+	sink *sink
+}
+
+func (l *counted) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	s := l.sink
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var owner string
+	if len(s.callers) > 0 {
+		owner, s.callers = s.callers[0], s.callers[1:]
+	}
+	s.open[owner]++
+	return &owned{Conn: c, sink: s, owner: owner}, nil
+}
+
+// owned is a connection of a known process.
+type owned struct {
+	net.Conn
+	sink  *sink
+	owner string
+	once  sync.Once
+}
+
+func (c *owned) Close() error {
+	c.once.Do(func() {
+		c.sink.mu.Lock()
+		c.sink.open[c.owner]--
+		c.sink.mu.Unlock()
+		c.sink.poke()
+	})
+	return c.Conn.Close()
+}

@@ -1,0 +1,120 @@
+// Package harness is the controller: it runs the programs of a test on nodes
+// that see one share, holds their calls, and lets a strategy decide which of
+// them happens next, and when something goes wrong.
+package harness
+
+import (
+	"time"
+
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+	"screwtape/harness/share"
+)
+
+// Epoch is where every node's clock stands when a schedule begins: the moment
+// at which the thread that this project is about was written.
+var Epoch = time.Date(2012, 10, 25, 20, 47, 9, 0, time.UTC)
+
+// A Test is a system, a workload and what may go wrong, on some nodes.
+type Test struct {
+	Name     string
+	Header   schedule.Header // what a tape needs to make this test again
+	Nodes    []string         // their names, in order
+	Programs []Program
+	Workload Workload
+	Nemeses  []Nemesis
+	// MaxDecisions bounds a schedule; one that reaches it is unknown unless
+	// something is broken already. 0 is 5,000.
+	MaxDecisions int
+}
+
+// A Program is something to run on a node.
+type Program struct {
+	Node, Name string
+	Path       string   // "/proc/self/exe" is screwtape itself
+	Args       []string // with argv[0]
+	Env        []string
+	Dir        string
+	// Late programs are not running when a schedule begins; they start by
+	// decision.
+	Late bool
+	// Once programs do one thing and end; they are not started again when
+	// everything is mended.
+	Once bool
+	// Single promises that only the program's first thread acts, and that it
+	// ends each of its steps in a call that can be held: the built-in programs
+	// do. What such a program is doing need not be looked up in /proc.
+	Single bool
+}
+
+// Label is how tapes name the program's process: NODE/NAME.
+func (p Program) Label() string { return p.Node + "/" + p.Name }
+
+// A Workload says what lies on the share at the beginning, what clients do,
+// and what must hold in the end.
+type Workload interface {
+	// Prepare lays out the share as programs find it when they start.
+	Prepare(s *share.Store) error
+	// Act does what clients do once the programs are up and idle.
+	Act(a *Acts) error
+	// Judge judges one schedule by its history and by what lies on the share
+	// now, never by its decisions.
+	Judge(e *End) check.Verdict
+	// Note says in a few words what lies at a path, for people: "m0".
+	Note(path string, data []byte) string
+}
+
+// An Observer is a workload that notes operations in the history which only
+// calls on the share show.
+type Observer interface {
+	// Observe is told of each decision once it was carried out.
+	Observe(d schedule.Decision, s *share.Store, h *history.Recorder)
+}
+
+// Acts is what a workload's clients act on.
+type Acts struct {
+	Share   *share.Store
+	History *history.Recorder
+	Now     time.Time // by the clients' clocks
+}
+
+// An End is all that a workload judges by.
+type End struct {
+	Share   *share.Store
+	History []history.Op
+	Steps   []history.Step // for when something came about, not for whether
+	Logs    []history.Line // all output of programs, in the order of the schedule
+	Bounded string         // which bound was hit, or ""
+}
+
+// A Nemesis is one kind of thing that goes wrong.
+type Nemesis interface {
+	// Name is what the command line calls it.
+	Name() string
+	// Reset begins a new schedule.
+	Reset()
+	// Faults are those that could happen now.
+	Faults(s Situation) []schedule.Option
+	// Took tells what was decided.
+	Took(d schedule.Decision)
+}
+
+// A Situation is what a nemesis may know when it offers faults.
+type Situation struct {
+	Processes []ProcessState // in canonical order
+}
+
+// A ProcessState is one program as a nemesis sees it.
+type ProcessState struct {
+	Label string
+	Node  string
+	Alive bool
+	// Mutated says that the last thing the process did changed the share, or
+	// what a mail sink knows: the only points at which a crash makes a
+	// difference (engine notes: a process loses its own state anyway).
+	Mutated bool
+	// Delivering is the id of the message that it has handed to the mail
+	// sink and that the sink has not answered, or "".
+	Delivering string
+}

@@ -1,0 +1,174 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"screwtape/harness/node"
+	"screwtape/harness/share"
+)
+
+// A World is the nodes of a test with their share and their programs, over
+// many schedules. One goroutine drives it.
+type World struct {
+	test  *Test
+	store *share.Store
+	hosts []*host // in the order of the test's nodes
+
+	programs []*Process // the test's, in order
+	others   []*Process // their children, in order of birth
+	threads  map[int]*Thread
+
+	poll    int // epoll over everything below
+	sources map[int]source
+	sinks   int // eventfd that the mail sinks write
+
+	now      time.Duration // virtual time since Epoch
+	prepared *share.Snapshot
+	play     *play          // the schedule that is being played, or nil
+	effects  []share.Effect // of the step that is being taken
+	failed   error          // of the harness itself; the world is of no use after it
+}
+
+// A host is a node with what the controller serves it.
+type host struct {
+	*node.Node
+	mail   *sink
+	mounts []*share.Mount // at sharePlace and at localPlace
+	ticks  time.Duration  // how often its clock was read, in microseconds
+}
+
+// A source is a descriptor and what to do when it is readable.
+type source func() error
+
+// NewWorld makes the nodes of a test. Nothing runs on them yet.
+func NewWorld(t *Test) (*World, error) {
+	w := &World{test: t, threads: map[int]*Thread{}, sources: map[int]source{}}
+	w.store = share.NewStore(func() time.Time { return Epoch.Add(w.now) })
+	var err error
+	if w.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	if w.sinks, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	if err := w.watch(w.sinks, w.onSink); err != nil {
+		return nil, err
+	}
+	if err := w.store.MkdirAll("/shared", 0o755); err != nil {
+		return nil, err
+	}
+	for _, name := range t.Nodes {
+		if err := w.addHost(name); err != nil {
+			w.Close()
+			return nil, err
+		}
+	}
+	if err := t.Workload.Prepare(w.store); err != nil {
+		w.Close()
+		return nil, fmt.Errorf("prepare the share: %w", err)
+	}
+	w.prepared = w.store.Snapshot()
+	for i := range t.Programs {
+		p := &t.Programs[i]
+		h := w.host(p.Node)
+		if h == nil {
+			w.Close()
+			return nil, fmt.Errorf("program %s: no node %q in the test", p.Label(), p.Node)
+		}
+		w.programs = append(w.programs, &Process{label: p.Label(), program: p, host: h, index: i})
+	}
+	return w, nil
+}
+
+func (w *World) addHost(name string) error {
+	if err := w.store.MkdirAll("/"+name, 0o755); err != nil {
+		return err
+	}
+	var mounts []*share.Mount
+	var places []node.Mount
+	for _, m := range []struct{ root, place string }{{"/shared", sharePlace}, {"/" + name, localPlace}} {
+		mount, err := share.NewMount(w.store, m.root)
+		if err != nil {
+			return fmt.Errorf("node %s: mount the share: %w", name, err)
+		}
+		mounts = append(mounts, mount)
+		places = append(places, node.Mount{Tree: mount.Tree(), Place: m.place})
+	}
+	n, err := node.New(name, places)
+	if err != nil {
+		return err
+	}
+	h := &host{Node: n, mounts: mounts, mail: newSink(name, n.Mail, w.sinks)}
+	w.hosts = append(w.hosts, h)
+	for _, m := range mounts {
+		if err := w.watch(m.Dev(), func() error { return w.onRequests(h, m) }); err != nil {
+			return err
+		}
+	}
+	if err := w.watch(n.Trap.Fd(), func() error { return w.onTrap(h) }); err != nil {
+		return err
+	}
+	return w.watch(n.Control(), func() error { return w.onEvent(h) })
+}
+
+func (w *World) host(name string) *host {
+	for _, h := range w.hosts {
+		if h.Name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// Where programs see the share and their node's private directory.
+const (
+	sharePlace  = "/shared"
+	localPlace  = "/local"
+	localPrefix = "local:" // of its names on a tape
+)
+
+// watch has the loop call s whenever fd is readable.
+func (w *World) watch(fd int, s source) error {
+	w.sources[fd] = s
+	err := unix.EpollCtl(w.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	if err != nil {
+		return fmt.Errorf("watch descriptor %d: %w", fd, err)
+	}
+	return nil
+}
+
+func (w *World) unwatch(fd int) {
+	unix.EpollCtl(w.poll, unix.EPOLL_CTL_DEL, fd, nil)
+	delete(w.sources, fd)
+}
+
+// Close ends all nodes and what runs on them.
+func (w *World) Close() error {
+	for _, p := range w.programs {
+		p.closeOutput(w)
+	}
+	for _, h := range w.hosts {
+		h.Node.Close()
+		for _, m := range h.mounts {
+			m.Close()
+		}
+	}
+	unix.Close(w.sinks)
+	return unix.Close(w.poll)
+}
+
+// outputPipe gives a pipe: where a program writes, and where we read.
+func outputPipe() (r int, wr *os.File, err error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return 0, nil, fmt.Errorf("pipe for a program's output: %w", err)
+	}
+	if err := unix.SetNonblock(p[0], true); err != nil {
+		return 0, nil, err
+	}
+	return p[0], os.NewFile(uintptr(p[1]), "output"), nil
+}

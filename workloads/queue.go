@@ -1,0 +1,458 @@
+// Package workloads holds what is tested: what lies on the share, which
+// programs work on it, what clients do, and what must hold. A workload is made
+// from the header of a tape, so that any tape says all that it needs.
+package workloads
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+	"screwtape/harness/share"
+	"screwtape/nemesis"
+	"screwtape/runner/profile"
+	"screwtape/runner/queue"
+	"screwtape/runner/samples"
+)
+
+// queueDir is where on the share the queues lie.
+const queueDir = "qfiles"
+
+// Queue is the workload of a mail queue: clients put messages in, runners on
+// several nodes take them out and deliver them.
+type Queue struct {
+	config  QueueConfig
+	profile profile.Profile
+	entries map[string]string // base name of an entry -> id of its message
+	damaged map[string]bool   // ids of messages whose entries were bad from the start
+}
+
+// A QueueConfig says how a queue test is set up. Its text form is a tape's
+// header.
+type QueueConfig struct {
+	Profile  string        // version of Mailman that the runners do as
+	Nodes    []string      // in order
+	Messages int           // how many clients put in before the runners look
+	Sample   string        // which sample message
+	Slices   []Slice       // one runner each
+	Late     []string      // programs that do not run at the beginning
+	SaveBad  bool          // QRUNNER_SAVE_BAD_MESSAGES
+	Bugs     string        // planted in the runners, with commas
+	BadName  bool          // a file whose name is none of Mailman's lies in the queue
+	Inject   bool          // the messages are put in by a program on the last node
+	Promise  check.Promise // what the set-up is judged by
+	Nemeses  []string      // crash, overlap, tempfail, scripted
+	Crashes  int           // at most so many in a schedule
+}
+
+// A Slice is one runner and the part of the queue that it serves.
+type Slice struct {
+	Node     string
+	Index, N int
+}
+
+func (s Slice) String() string { return fmt.Sprintf("%s:%d/%d", s.Node, s.Index, s.N) }
+
+// DefaultQueue is a queue of one message and two nodes that share the work as
+// Mailman's documentation wants it: each has a slice of its own. With the
+// nemesis overlap every node serves the whole queue.
+func DefaultQueue() QueueConfig {
+	return QueueConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Messages: 1, Sample: "plain",
+		SaveBad: true, Promise: check.ExactlyOnce, Crashes: 1}
+}
+
+// Header is the configuration as a tape's header has it.
+func (c QueueConfig) Header() schedule.Header {
+	var h schedule.Header
+	h.Set("workload", "queue")
+	h.Set("profile", c.Profile)
+	h.Set("nodes", strings.Join(c.Nodes, " "))
+	h.Set("messages", strconv.Itoa(c.Messages))
+	h.Set("sample", c.Sample)
+	var slices []string
+	for _, s := range c.Slices {
+		slices = append(slices, s.String())
+	}
+	if len(slices) > 0 {
+		h.Set("slices", strings.Join(slices, " "))
+	}
+	if len(c.Late) > 0 {
+		h.Set("late", strings.Join(c.Late, " "))
+	}
+	if !c.SaveBad {
+		h.Set("save-bad", "no")
+	}
+	if c.Bugs != "" {
+		h.Set("bugs", c.Bugs)
+	}
+	if c.BadName {
+		h.Set("bad-name", "yes")
+	}
+	if c.Inject {
+		h.Set("inject", "yes")
+	}
+	h.Set("promise", string(c.Promise))
+	if len(c.Nemeses) > 0 {
+		h.Set("nemesis", strings.Join(c.Nemeses, " "))
+		h.Set("crashes", strconv.Itoa(c.Crashes))
+	}
+	return h
+}
+
+// ParseQueue reads a configuration from a tape's header; what the header does
+// not say is as in DefaultQueue.
+func ParseQueue(h schedule.Header) (QueueConfig, error) {
+	c := DefaultQueue()
+	for _, f := range h {
+		if err := c.set(f.Key, f.Value); err != nil {
+			return c, fmt.Errorf("header %s: %w", f.Key, err)
+		}
+	}
+	return c, nil
+}
+
+func (c *QueueConfig) set(key, value string) (err error) {
+	yes := func() (bool, error) {
+		switch value {
+		case "yes":
+			return true, nil
+		case "no":
+			return false, nil
+		}
+		return false, fmt.Errorf("%q is neither yes nor no", value)
+	}
+	switch key {
+	case "profile":
+		c.Profile = value
+	case "nodes":
+		c.Nodes = strings.Fields(value)
+	case "messages":
+		c.Messages, err = count(value)
+	case "sample":
+		c.Sample = value
+	case "slices":
+		c.Slices, err = ParseSlices(value)
+	case "late":
+		c.Late = strings.Fields(value)
+	case "save-bad":
+		c.SaveBad, err = yes()
+	case "bugs":
+		c.Bugs = value
+	case "bad-name":
+		c.BadName, err = yes()
+	case "inject":
+		c.Inject, err = yes()
+	case "promise":
+		c.Promise = check.Promise(value)
+	case "nemesis":
+		c.Nemeses = strings.Fields(value)
+	case "crashes":
+		c.Crashes, err = count(value)
+	}
+	return err
+}
+
+func count(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is no number", value)
+	}
+	return n, nil
+}
+
+// ParseSlices reads slices as "a:0/2 b:1/2".
+func ParseSlices(text string) ([]Slice, error) {
+	var list []Slice
+	for _, word := range strings.Fields(text) {
+		node, part, ok := strings.Cut(word, ":")
+		index, n, ok2 := strings.Cut(part, "/")
+		s := Slice{Node: node}
+		var err1, err2 error
+		s.Index, err1 = count(index)
+		s.N, err2 = count(n)
+		if !ok || !ok2 || err1 != nil || err2 != nil || s.N == 0 || node == "" {
+			return nil, fmt.Errorf("%q is no slice; write NODE:INDEX/COUNT, such as a:0/2", word)
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// NewQueue makes the test. Errors name what in the configuration is wrong.
+func NewQueue(c QueueConfig) (*harness.Test, error) {
+	q := &Queue{config: c, entries: map[string]string{}, damaged: map[string]bool{}}
+	var err error
+	if q.profile, err = profile.Get(c.Profile); err != nil {
+		return nil, err
+	}
+	if q.profile.Bugs, err = profile.ParseBugs(c.Bugs); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(samples.Names(), c.Sample) {
+		return nil, fmt.Errorf("no sample message %q; there are %s", c.Sample, strings.Join(samples.Names(), ", "))
+	}
+	if !slices.Contains(check.Promises, c.Promise) {
+		return nil, fmt.Errorf("no promise %q; there are %v", c.Promise, check.Promises)
+	}
+	if len(c.Nodes) == 0 {
+		return nil, fmt.Errorf("a test needs a node")
+	}
+	t := &harness.Test{Name: "queue", Nodes: c.Nodes, Workload: q, Header: c.Header()}
+	if t.Nemeses, err = c.nemeses(); err != nil {
+		return nil, err
+	}
+	q.config.Slices = c.slices()
+	for _, s := range q.config.Slices {
+		if !slices.Contains(c.Nodes, s.Node) {
+			return nil, fmt.Errorf("slice %s: there is no node %s, only %s", s, s.Node, strings.Join(c.Nodes, " "))
+		}
+		t.Programs = append(t.Programs, q.runner(s, t.Programs))
+	}
+	if c.Inject {
+		t.Programs = append(t.Programs, q.injector())
+	}
+	for _, late := range c.Late {
+		if !slices.ContainsFunc(t.Programs, func(p harness.Program) bool { return p.Label() == late }) {
+			return nil, fmt.Errorf("late: there is no program %s", late)
+		}
+	}
+	return t, nil
+}
+
+// slices are those of the configuration, or one for each node: its part of the
+// queue, or with the nemesis overlap all of it.
+func (c QueueConfig) slices() []Slice {
+	if len(c.Slices) > 0 {
+		return c.Slices
+	}
+	var list []Slice
+	for i, n := range c.Nodes {
+		if slices.Contains(c.Nemeses, "overlap") {
+			list = append(list, Slice{n, 0, 1})
+		} else {
+			list = append(list, Slice{n, i, len(c.Nodes)})
+		}
+	}
+	return list
+}
+
+func (c QueueConfig) nemeses() ([]harness.Nemesis, error) {
+	var list []harness.Nemesis
+	for _, name := range c.Nemeses {
+		switch name {
+		case "crash":
+			list = append(list, &nemesis.Crash{Budget: c.Crashes})
+		case "tempfail":
+			list = append(list, &nemesis.TempFail{Budget: 1})
+		case "scripted":
+			list = append(list, nemesis.Scripted{})
+		case "overlap": // a way to set up the runners, see slices
+		default:
+			return nil, fmt.Errorf("no nemesis %q; there are crash, overlap, tempfail", name)
+		}
+	}
+	return list, nil
+}
+
+// runner is the program that serves a slice. The first of a node is called
+// runner, further ones runner2 and so on.
+func (q *Queue) runner(s Slice, others []harness.Program) harness.Program {
+	name, n := "runner", 1
+	for _, o := range others {
+		if o.Node == s.Node {
+			n++
+			name = "runner" + strconv.Itoa(n)
+		}
+	}
+	args := []string{"screwtape-runner", "queue", "--dir", "/shared/" + queueDir, "--queue", "out",
+		"--profile", q.config.Profile, "--slice", strconv.Itoa(s.Index), "--slices", strconv.Itoa(s.N)}
+	if !q.config.SaveBad {
+		args = append(args, "--save-bad=false")
+	}
+	if q.config.Bugs != "" {
+		args = append(args, "--bugs", q.config.Bugs)
+	}
+	return q.program(s.Node, name, args)
+}
+
+// injector is the program that puts the first message in.
+func (q *Queue) injector() harness.Program {
+	p := q.program(q.config.Nodes[len(q.config.Nodes)-1], "inject", []string{"screwtape-runner", "inject",
+		"--dir", "/shared/" + queueDir, "--queue", "out", "--profile", q.config.Profile,
+		"--message", q.config.Sample, "--id", "m0", "--bugs", q.config.Bugs})
+	p.Late, p.Once = true, true
+	return p
+}
+
+func (q *Queue) program(node, name string, args []string) harness.Program {
+	p := harness.Program{Node: node, Name: name, Path: "/proc/self/exe", Args: args, Single: true,
+		Env: []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}}
+	p.Late = slices.Contains(q.config.Late, p.Label())
+	return p
+}
+
+// Prepare makes the queues as Mailman's installation does.
+func (q *Queue) Prepare(s *share.Store) error {
+	for _, name := range []string{"out", "bad", "shunt", "retry"} {
+		if err := s.MkdirAll(path.Join("/shared", queueDir, name), 0o2770); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Act puts the messages into the queue, a second apart.
+func (q *Queue) Act(a *harness.Acts) error {
+	clear(q.entries)
+	clear(q.damaged)
+	if q.config.BadName {
+		if err := a.Share.WriteFile(path.Join("/shared", queueDir, "out/foo.pck"), []byte("not an entry"), 0o660); err != nil {
+			return err
+		}
+	}
+	if q.config.Inject {
+		return nil
+	}
+	for i := range q.config.Messages {
+		id := "m" + strconv.Itoa(i)
+		at := a.Now.Add(time.Duration(i-q.config.Messages) * time.Second)
+		name, data, err := queue.Entry(float64(at.UnixMicro())/1e6, q.config.Sample, id, q.profile)
+		if err != nil {
+			return err
+		}
+		if err := a.Share.WriteFile(path.Join("/shared", queueDir, "out", name), data, 0o660); err != nil {
+			return err
+		}
+		q.entries[strings.TrimSuffix(name, ".pck")] = id
+		a.History.Did("client", "enqueue", id)
+	}
+	return nil
+}
+
+// Observe notes when a program takes an entry away, and when the injector's
+// message is in.
+func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
+	if d.Outcome != "ok" || len(d.Names) == 0 || !strings.HasPrefix(d.Names[0], queueDir) {
+		return
+	}
+	base, ext := splitEntry(d.Names[0])
+	switch {
+	case d.Verb == "rename" && ext == ".tmp":
+		target := d.Names[1]
+		base, _ = splitEntry(target)
+		data, err := s.ReadFile("/shared/" + target)
+		if err != nil {
+			return
+		}
+		if id, err := queue.MessageID(data); err == nil {
+			q.entries[base] = id
+			if strings.HasSuffix(d.Process, "/inject") {
+				h.Did(d.Process, "enqueue", id)
+			}
+		}
+	case d.Verb == "unlink" && q.entries[base] != "":
+		h.Did(d.Process, "remove", q.entries[base])
+	}
+}
+
+// splitEntry takes a name apart: "1.5+ab.pck.tmp" is "1.5+ab" and ".tmp".
+func splitEntry(name string) (base, ext string) {
+	name = path.Base(name)
+	ext = path.Ext(name)
+	base = strings.TrimSuffix(name, ext)
+	if ext == ".tmp" {
+		base = strings.TrimSuffix(base, ".pck")
+	}
+	return base, ext
+}
+
+// Note says which message lies at a path.
+func (q *Queue) Note(name string, data []byte) string {
+	if id, err := queue.MessageID(data); err == nil {
+		return id
+	}
+	base, _ := splitEntry(name)
+	return q.entries[base]
+}
+
+// Judge looks where copies of the messages lie, counts how often each was
+// delivered, and reads what the runners said of them.
+func (q *Queue) Judge(e *harness.End) check.Verdict {
+	places := map[string][]string{}
+	e.Share.Walk("/shared/"+queueDir, func(name string, entry share.Entry) {
+		if !entry.Mode.IsRegular() {
+			return
+		}
+		data, err := e.Share.ReadFile(name)
+		if err != nil {
+			return
+		}
+		if id := q.Note(name, data); id != "" {
+			places[id] = append(places[id], q.place(name))
+		}
+	})
+	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] })
+	v := check.JudgeMessages(q.config.Promise, check.Messages(e.History, places), misleading)
+	return q.crashLoops(e, v)
+}
+
+// crashLoops adds that the queue is stuck where a runner dies of itself: a
+// start that ends again, after everything was mended, serves nothing.
+func (q *Queue) crashLoops(e *harness.End, v check.Verdict) check.Verdict {
+	for _, o := range e.History {
+		if o.F == "exit" && strings.HasPrefix(o.Value, "exit ") && o.Value != "exit 0" {
+			v.Verdict = check.Invalid
+			v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.Stuck, Subject: o.Process, Step: o.Step,
+				Explanation: o.Process + " ended by itself (" + o.Value + "), and would at each start: the queue is served no more"})
+			break
+		}
+	}
+	return v
+}
+
+// place says what it means for a message to lie at this path.
+func (q *Queue) place(name string) string {
+	dir := path.Base(path.Dir(name))
+	base, ext := splitEntry(name)
+	switch {
+	case ext == ".psv":
+		return check.Psv
+	case ext == ".tmp":
+		return check.Tmp
+	case ext == ".bak":
+		return check.Bak
+	case dir == "shunt":
+		return check.Shunt
+	case dir == "out" && !q.served(base):
+		return check.UnservedSlice
+	}
+	return check.Pck
+}
+
+// served reports whether a runner of the test serves the entry's slice.
+func (q *Queue) served(base string) bool {
+	for _, s := range q.config.Slices {
+		if ok, err := queue.InSlice(q.profile, base, s.Index, s.N); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// about finds the message that a runner's line calls damaged.
+func (q *Queue) about(line string) (id string, ok bool) {
+	for _, says := range []string{"Skipping and preserving unparseable message: ", "Ignoring unparseable message: "} {
+		if _, base, found := strings.Cut(line, says); found {
+			id := q.entries[strings.TrimSpace(base)]
+			return id, id != ""
+		}
+	}
+	return "", false
+}
