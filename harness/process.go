@@ -30,6 +30,7 @@ type Process struct {
 	pid      int  // as the controller sees it; 0 while starting
 	inner    int  // in its node
 	starts   int  // in this life of the world since it was last fresh
+	exits    int  // of these, how many ended by themselves
 	status   unix.WaitStatus
 
 	threads  []*Thread // in order of birth
@@ -316,6 +317,9 @@ func (w *World) ended(p *Process) {
 	p.host.mail.abandon(p.label)
 	if w.play != nil {
 		w.play.ended(w, p)
+	}
+	if !p.killed {
+		p.exits++
 	}
 	w.gone(p)
 }

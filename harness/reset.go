@@ -32,7 +32,7 @@ func (w *World) reset(fresh bool) error {
 			continue
 		}
 		p.closeOutput(w)
-		p.starts = 0
+		p.starts, p.exits = 0, 0
 		if p.program.Late {
 			continue
 		}

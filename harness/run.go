@@ -33,6 +33,7 @@ type play struct {
 	recorder history.Recorder
 	lines    []history.Line // written since the last step
 	trace    schedule.Trace
+	nemeses  []Nemesis
 	healing  bool // nothing goes wrong any more, and what is down comes up
 	record   bool // note what each step changed on the share
 	before   map[string]history.Change
@@ -69,7 +70,12 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	p.Faults = map[string]int{}
 	w.play = p
 	defer func() { w.play = nil }()
-	for _, n := range w.test.Nemeses {
+	p.nemeses = w.test.Nemeses
+	force, _ := s.(*schedule.Force)
+	if force != nil {
+		p.nemeses = []Nemesis{anything{}}
+	}
+	for _, n := range p.nemeses {
 		n.Reset()
 	}
 	if err := w.test.Workload.Act(&Acts{Share: w.store, History: &p.recorder, Now: Epoch}); err != nil {
@@ -79,6 +85,9 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 		p.Initial, p.before = w.tree()
 	}
 	err := w.decide(s, p)
+	if err == nil && force != nil {
+		err = force.Finish()
+	}
 	p.finish(w)
 	p.Seconds = time.Since(began).Seconds()
 	return &p.Result, err
@@ -140,7 +149,7 @@ func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 		o.Observe(d, w.store, p.at(w))
 	}
 	p.append(w, d, f)
-	for _, n := range w.test.Nemeses {
+	for _, n := range p.nemeses {
 		n.Took(d)
 	}
 	return s.Done(d, f)
@@ -256,7 +265,7 @@ func (w *World) options(p *play) []schedule.Option {
 	}
 	if !p.healing {
 		s := w.situation()
-		for _, n := range w.test.Nemeses {
+		for _, n := range p.nemeses {
 			list = append(list, n.Faults(s)...)
 		}
 	}
@@ -274,9 +283,13 @@ func (q *Process) mayStart(healing bool) bool {
 	case q.program.Once:
 		return q.starts == 0
 	default:
-		return healing && q.starts > 0
+		return healing && q.starts > 0 && q.exits <= restartLimit
 	}
 }
+
+// restartLimit is how often a program that ends by itself is started again, as
+// Mailman's master does it (mailman-facts.md, 4).
+const restartLimit = 10
 
 func (w *World) situation() Situation {
 	var s Situation
@@ -372,7 +385,13 @@ func (p *play) finish(w *World) {
 		p.Tape.Lines = append(p.Tape.Lines, schedule.Line{Decision: s.Decision})
 	}
 	p.Trace = p.trace.Digest()
-	p.Verdict = w.test.Workload.Judge(&End{Share: w.store, History: p.History, Steps: p.Steps, Logs: p.Logs, Bounded: p.Bounded})
+	end := End{Share: w.store, History: p.History, Steps: p.Steps, Logs: p.Logs, Bounded: p.Bounded}
+	for _, q := range w.programs {
+		if q.exits > restartLimit {
+			end.Down = append(end.Down, q.label)
+		}
+	}
+	p.Verdict = w.test.Workload.Judge(&end)
 	if p.Bounded != "" && p.Verdict.Verdict == check.Valid {
 		p.Verdict.Verdict, p.Verdict.Why = check.Unknown, "the schedule was cut off at "+p.Bounded
 	}

@@ -20,7 +20,7 @@ var Epoch = time.Date(2012, 10, 25, 20, 47, 9, 0, time.UTC)
 type Test struct {
 	Name     string
 	Header   schedule.Header // what a tape needs to make this test again
-	Nodes    []string         // their names, in order
+	Nodes    []string        // their names, in order
 	Programs []Program
 	Workload Workload
 	Nemeses  []Nemesis
@@ -85,6 +85,7 @@ type End struct {
 	History []history.Op
 	Steps   []history.Step // for when something came about, not for whether
 	Logs    []history.Line // all output of programs, in the order of the schedule
+	Down    []string       // programs that ended by themselves too often to be started again
 	Bounded string         // which bound was hit, or ""
 }
 

@@ -48,7 +48,7 @@ type QueueConfig struct {
 	BadName  bool          // a file whose name is none of Mailman's lies in the queue
 	Inject   bool          // the messages are put in by a program on the last node
 	Promise  check.Promise // what the set-up is judged by
-	Nemeses  []string      // crash, overlap, tempfail, scripted
+	Nemeses  []string      // crash, overlap, tempfail
 	Crashes  int           // at most so many in a schedule
 }
 
@@ -251,8 +251,6 @@ func (c QueueConfig) nemeses() ([]harness.Nemesis, error) {
 			list = append(list, &nemesis.Crash{Budget: c.Crashes})
 		case "tempfail":
 			list = append(list, &nemesis.TempFail{Budget: 1})
-		case "scripted":
-			list = append(list, nemesis.Scripted{})
 		case "overlap": // a way to set up the runners, see slices
 		default:
 			return nil, fmt.Errorf("no nemesis %q; there are crash, overlap, tempfail", name)
@@ -403,16 +401,13 @@ func (q *Queue) Judge(e *harness.End) check.Verdict {
 	return q.crashLoops(e, v)
 }
 
-// crashLoops adds that the queue is stuck where a runner dies of itself: a
-// start that ends again, after everything was mended, serves nothing.
+// crashLoops adds that the queue is stuck where a runner dies at each start,
+// until nobody starts it any more.
 func (q *Queue) crashLoops(e *harness.End, v check.Verdict) check.Verdict {
-	for _, o := range e.History {
-		if o.F == "exit" && strings.HasPrefix(o.Value, "exit ") && o.Value != "exit 0" {
-			v.Verdict = check.Invalid
-			v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.Stuck, Subject: o.Process, Step: o.Step,
-				Explanation: o.Process + " ended by itself (" + o.Value + "), and would at each start: the queue is served no more"})
-			break
-		}
+	for _, p := range e.Down {
+		v.Verdict = check.Invalid
+		v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.Stuck, Subject: p, Step: -1,
+			Explanation: p + " ends by itself each time that it is started, and is started no more: its part of the queue is not served"})
 	}
 	return v
 }

@@ -92,7 +92,7 @@ func agent(control int) error {
 	port.Close()
 	mail.Close()
 
-	born := make(chan struct{}, 1024)
+	born := make(chan struct{}, 1)
 	go reap(control, born)
 	for {
 		var l launch
@@ -100,13 +100,16 @@ func agent(control int) error {
 		if err != nil {
 			return err // the controller is gone
 		}
-		born <- struct{}{}
 		o := order{launch: l, out: files[0], done: make(chan error)}
 		orders <- o
 		if err := <-o.done; err != nil {
 			send(control, report{Error: err.Error(), PID: l.PID, Started: true})
 		} else {
 			send(control, report{PID: l.PID, Started: true})
+		}
+		select {
+		case born <- struct{}{}:
+		default: // the reaper has not taken the last one yet
 		}
 		unix.Close(files[0])
 	}
@@ -161,7 +164,8 @@ func start(o order, null int, last *os.File) error {
 	return nil
 }
 
-// reap waits for every child, also those that a program left behind.
+// reap waits for every child, also those that a program left behind. Without
+// any it waits until one is born.
 func reap(control int, born <-chan struct{}) {
 	for {
 		var status unix.WaitStatus

@@ -90,7 +90,9 @@ type Entry struct {
 }
 
 // Decode reads an entry. It fails with [ErrTruncated] when the entry ends too
-// early, and with another error for what is no entry of text.
+// early, and with another error for what is no entry of text: one that holds a
+// parsed message, an object of Mailman's, is none. Sets in Python's protocol 4
+// and above, which only such entries have, are not read.
 func Decode(data []byte) (e Entry, err error) {
 	// The unpickler is given damaged files; should it panic on one, that is
 	// this file's error and nobody else's.

@@ -1,23 +1,22 @@
-package nemesis
+package harness
 
 import (
-	"screwtape/harness"
 	"screwtape/harness/schedule"
 )
 
-// Scripted offers every fault at every point, for a tape to take: any program
-// that runs can crash, any that does not can start, whole nodes too, and any
-// message can be refused.
-type Scripted struct{}
+// anything is the nemesis of a tape, which may take any fault at any point: any
+// program that runs can crash, any that does not can start, whole nodes too,
+// and any message can be refused.
+type anything struct{}
 
-// Name is "scripted".
-func (Scripted) Name() string { return "scripted" }
+// Name is "anything".
+func (anything) Name() string { return "anything" }
 
 // Reset does nothing.
-func (Scripted) Reset() {}
+func (anything) Reset() {}
 
 // Faults are all there are.
-func (Scripted) Faults(s harness.Situation) []schedule.Option {
+func (anything) Faults(s Situation) []schedule.Option {
 	var list []schedule.Option
 	nodes := map[string]bool{}
 	add := func(process, verb string, names ...string) {
@@ -45,4 +44,4 @@ func (Scripted) Faults(s harness.Situation) []schedule.Option {
 }
 
 // Took does nothing.
-func (Scripted) Took(schedule.Decision) {}
+func (anything) Took(schedule.Decision) {}
