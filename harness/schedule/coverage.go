@@ -10,58 +10,41 @@ import (
 // that differ only in the order of independent steps have the same, and others
 // have the same by accident only (64 bits). Its zero value is ready for use.
 //
-// The digest of a step is made from what it is and from the digests of the
-// steps that it depends on: the last of its process, the last writer of each
-// resource that it touches, and, of what it writes, the readers since. So it
-// stands for the step's whole past, and the set of all steps' digests for the
-// trace. Their sum is the trace's digest, since a sum has no order.
+// The digest of a step is made from what it is and from the digests of the last
+// step of its process and of the last writer of each resource that it touches.
+// So it says, with its whole past, which of its writers each step comes after;
+// and that, said of all steps, is the order of all that conflict (that a writer
+// comes after a reader is said by the reader, which came after another writer).
+// The digests' sum is the trace's, since a sum has no order.
 type Trace struct {
-	last  map[string]uint64   // digest of the last step of each process
-	state map[Resource]access // what was done to each resource
-	sum   uint64
-}
-
-type access struct {
-	writer  uint64 // digest of the last step that wrote it
-	readers uint64 // sum of the digests of those that have read it since
+	last   map[string]uint64   // digest of the last step of each process
+	writer map[Resource]uint64 // digest of the last step that wrote it
+	sum    uint64
 }
 
 // Step adds the next step. The label is what the step is besides its process
 // and footprint: verb, names and outcome.
 func (t *Trace) Step(process, label string, f Footprint) {
 	if t.last == nil {
-		t.last, t.state = map[string]uint64{}, map[Resource]access{}
+		t.last, t.writer = map[string]uint64{}, map[Resource]uint64{}
 	}
-	reads, writes := sorted(f.Reads), sorted(f.Writes)
-	reads = slices.DeleteFunc(reads, func(r Resource) bool {
-		_, both := slices.BinarySearch(writes, r)
-		return both
-	})
-
 	var h digest
 	h.text(process)
 	h.text(label)
 	h.number(t.last[process])
-	for _, r := range reads {
-		h.text(string(r))
-		h.number(t.state[r].writer)
-	}
-	h.number(uint64(len(reads)))
-	for _, r := range writes {
-		h.text(string(r))
-		h.number(t.state[r].writer)
-		h.number(t.state[r].readers)
+	writes := sorted(f.Writes)
+	for _, list := range [][]Resource{sorted(f.Reads), writes} {
+		h.number(uint64(len(list)))
+		for _, r := range list {
+			h.text(string(r))
+			h.number(t.writer[r])
+		}
 	}
 	step := h.sum()
 
 	t.last[process] = step
-	for _, r := range reads {
-		a := t.state[r]
-		a.readers += step
-		t.state[r] = a
-	}
 	for _, r := range writes {
-		t.state[r] = access{writer: step}
+		t.writer[r] = step
 	}
 	t.sum += step
 }

@@ -98,7 +98,6 @@ func (f *Force) Pick(options []Option) (int, error) {
 	if f.own++; f.own > maxOwn {
 		return 0, f.diverges(fmt.Sprintf("%s made %d other calls", line.Process, maxOwn), options)
 	}
-	f.hit = false
 	return index[way], nil
 }
 

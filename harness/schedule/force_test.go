@@ -42,6 +42,24 @@ func TestCanonicalWakes(t *testing.T) {
 	}
 }
 
+func TestCanonicalStays(t *testing.T) {
+	c := Canonical()
+	c.Done(Decision{Process: "b", Verb: "open"}, Footprint{})
+	for _, test := range []struct {
+		options []Option
+		want    int
+	}{
+		{[]Option{{Decision: Decision{Process: "a", Verb: "open"}}, {Decision: Decision{Process: "b", Verb: "open"}}, {Decision: Decision{Process: "c", Verb: "open"}}}, 1},
+		{[]Option{{Decision: Decision{Process: "a", Verb: "open"}}, {Decision: Decision{Process: "b", Verb: Wake}}}, 0},
+		{[]Option{{Decision: Decision{Process: "a", Verb: Wake}, Early: true}, {Decision: Decision{Process: "c", Verb: Wake}}}, 1},
+		{[]Option{{Decision: Decision{Process: "a", Verb: Start}}, {Decision: Decision{Process: "b", Verb: Crash}}}, 0},
+	} {
+		if got, _ := c.Pick(test.options); got != test.want {
+			t.Errorf("Pick(%v) = %d, want %d", test.options, got, test.want)
+		}
+	}
+}
+
 func TestSort(t *testing.T) {
 	var got []string
 	options := []Option{
@@ -148,6 +166,24 @@ func TestReplayBound(t *testing.T) {
 		}
 	}
 	t.Error("never gave up")
+}
+
+// The bound is on the way to one line, not on the whole tape.
+func TestReplayBoundIsPerLine(t *testing.T) {
+	line := Line{Decision: Decision{Process: "a", Verb: "open"}}
+	f := Replay(&Tape{Sparse: true, Lines: []Line{line, line}})
+	for i := 1; f.Left() > 0; i++ {
+		o := Option{Decision: Decision{Process: "a", Verb: Wake}}
+		if i%(maxOwn*2/3) == 0 {
+			o.Verb = "open"
+		}
+		if _, err := f.Pick([]Option{o}); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Done(o.Decision, Footprint{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestLongOffer(t *testing.T) {

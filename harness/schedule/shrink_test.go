@@ -124,16 +124,45 @@ func TestShrinkOrders(t *testing.T) {
 	}
 }
 
-// A fault that the finding does not need goes first, with its restart.
+// A fault that the finding does not need goes first, with its restart; and no
+// candidate asks for outcomes.
 func TestShrinkDropsFaultsFirst(t *testing.T) {
 	tape := mustParse(t, "screwtape tape 1\ncalls: all\n\na open x = ok\na crash\nb open x\na start\nb open y\n")
 	var tried []string
 	Shrink(tape, func(tape *Tape) (*Tape, bool) {
-		tried = append(tried, fmt.Sprint(len(tape.Lines)))
+		tried = append(tried, fmt.Sprint(tape.Lines))
 		return tape, len(tape.Lines) >= 3
 	})
-	if len(tried) < 2 || tried[1] != "3" {
-		t.Errorf("lines of the candidates: %v, want three in the second", tried)
+	want := []string{"[a open x a crash b open x a start b open y]", "[a open x b open x b open y]"}
+	if diff := cmp.Diff(want, tried[:2]); diff != "" {
+		t.Errorf("first candidates (-want +got):\n%s", diff)
+	}
+}
+
+// Where a process may go on instead of being interrupted, it does.
+func TestShrinkJoins(t *testing.T) {
+	for _, text := range []string{"b open 0\na open 1\nb open 2\n", "b open 0\nc open 1\na open 1\nb open 2\n"} {
+		tape := mustParse(t, "screwtape tape 1\n"+text)
+		r := Shrink(tape, func(c *Tape) (*Tape, bool) {
+			return c, len(c.Lines) == len(tape.Lines) && c.Lines[0].Process == "b"
+		})
+		if n := switches(r.Tape.Lines); n != switches(tape.Lines)-1 {
+			t.Errorf("%d switches are left in\n%s", n, r.Tape)
+		}
+	}
+}
+
+// What is not needed goes by the half, not line by line.
+func TestShrinkHalves(t *testing.T) {
+	tape := &Tape{}
+	for i := range 300 {
+		tape.Lines = append(tape.Lines, Line{Decision: Decision{Process: []string{"a", "b"}[i%2], Verb: "open", Names: []string{fmt.Sprint(i)}}})
+	}
+	r := Shrink(tape, func(tape *Tape) (*Tape, bool) {
+		return tape, slices.ContainsFunc(tape.Lines, func(l Line) bool { return l.Names[0] == "123" })
+	})
+	if len(r.Tape.Lines) != 1 || r.Tries > 40 {
+		t.Errorf("%d tries, %d lines left", r.Tries, len(r.Tape.Lines))
 	}
 }
 

@@ -200,6 +200,121 @@ func TestNoneStarves(t *testing.T) {
 	}
 }
 
+// Programs that do nothing but poll all have their turns.
+func TestPollersTakeTurns(t *testing.T) {
+	for _, name := range SearchNames() {
+		s, _ := NewSearch(name, 1)
+		for range 20 {
+			r := s.Next()
+			turns := [2]int{}
+			for range 100 {
+				i, err := r.Pick([]Option{{Decision: Decision{Process: "a", Verb: Wake}}, {Decision: Decision{Process: "b", Verb: Wake}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Done(Decision{Process: []string{"a", "b"}[i], Verb: Wake}, Footprint{})
+				turns[i]++
+			}
+			if turns[0] < 20 || turns[1] < 20 {
+				t.Errorf("%s: turns %v", r, turns)
+			}
+			s.Learn(false, 100)
+		}
+	}
+}
+
+// A process with many options is not chosen more often than one with one.
+func TestRandomChoosesProcesses(t *testing.T) {
+	r := Random(Draw{})
+	options := []Option{{Decision: Decision{Process: "a", Verb: "open"}}}
+	for i := range 9 {
+		options = append(options, Option{Decision: Decision{Process: "b", Verb: "open", Names: []string{fmt.Sprint(i)}}})
+	}
+	a, last := 0, 0
+	for range 2000 {
+		switch i, _ := r.Pick(options); i {
+		case 0:
+			a++
+		case 9:
+			last++
+		}
+	}
+	if a < 900 || a > 1100 || last < 60 || last > 160 {
+		t.Errorf("of 2000, %d for the one option of a, %d for the last of b", a, last)
+	}
+}
+
+// Where the budget allows more than one fault, there is more than one; and
+// each crash decides anew whether it is made good.
+func TestFurtherFaults(t *testing.T) {
+	faults := 0
+	for n := range 20 {
+		r := Random(Draw{Schedule: n, Points: 5})
+		for range 200 {
+			options := []Option{{Decision: Decision{Process: "a", Verb: Crash}}, {Decision: Decision{Process: "b", Verb: "read"}}}
+			i, _ := r.Pick(options)
+			r.Done(options[i].Decision, Footprint{})
+			if i == 0 {
+				faults++
+			}
+		}
+	}
+	if faults < 100 {
+		t.Errorf("%d crashes in 20 schedules that had room for many", faults)
+	}
+	again := 0
+	for n := range 100 {
+		c := newChance("test", Draw{Schedule: n})
+		restart := []Option{{Decision: Decision{Process: "a", Verb: Start}, Restart: true}}
+		if len(c.candidates(restart)) == 1 {
+			c.Done(restart[0].Decision, Footprint{})
+			again += 1 - len(c.candidates(restart))
+		}
+	}
+	if again < 10 {
+		t.Errorf("of those that came back once, %d stayed down the second time", again)
+	}
+}
+
+// The process that would go on at a change point does not.
+func TestPCTChanges(t *testing.T) {
+	options := []Option{{Decision: Decision{Process: "a", Verb: "read"}}, {Decision: Decision{Process: "b", Verb: "read"}}}
+	for n := range 20 {
+		p := newPCT(2, Draw{Schedule: n, Length: 30})
+		var picks []int
+		for range 30 {
+			i, _ := p.Pick(options)
+			p.Done(options[i].Decision, Footprint{})
+			picks = append(picks, i)
+		}
+		for i := 1; i < len(picks); i++ {
+			if (picks[i] != picks[i-1]) != p.changes[i] {
+				t.Errorf("%s: %v, changes before %v", p, picks, p.changes)
+				break
+			}
+		}
+	}
+}
+
+// What conflicts with the step that is done draws anew, and nothing else does.
+func TestPOSRedraws(t *testing.T) {
+	lines := mustParse(t, "screwtape tape 1\na rename q/x q/y\nb open q/x\nc open q/z").Lines
+	var options []Option
+	for _, l := range lines {
+		options = append(options, Option{Decision: l.Decision})
+	}
+	for n := range 20 {
+		p := newPOS(Draw{Schedule: n})
+		done, _ := p.Pick(options)
+		for i, l := range lines {
+			_, kept := p.pending[l.String()]
+			if conflicts := i == done || i+done == 1; kept == conflicts {
+				t.Errorf("after %s, the priority of %s is kept: %v", lines[done], l, kept)
+			}
+		}
+	}
+}
+
 // The portfolio gives its turns to who finds what is new, and some to all.
 func TestPortfolio(t *testing.T) {
 	good, bad := &fakeSearch{name: "good"}, &fakeSearch{name: "bad"}

@@ -43,6 +43,14 @@ func mustParse(t *testing.T, text string) *Tape {
 	return tape
 }
 
+// An editor that ends lines its own way does no harm.
+func TestParseCRLF(t *testing.T) {
+	want, got := mustParse(t, handWritten), mustParse(t, strings.ReplaceAll(handWritten, "\n", "\r\n"))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 const handWritten = `screwtape tape 1
 test: C3
 workload: queue
