@@ -64,13 +64,13 @@ func TestSort(t *testing.T) {
 	var got []string
 	options := []Option{
 		{Decision: Decision{"b", "open", nil, ""}}, {Decision: Decision{"a", "open", []string{"y"}, ""}},
-		{Decision: Decision{"a", "open", []string{"x", "z"}, ""}}, {Decision: Decision{"a", "crash", nil, ""}}, {Decision: Decision{"a", "open", []string{"x"}, ""}},
+		{Decision: Decision{"a", "open", []string{"x", "z"}, ""}}, {Decision: Decision{"a", "crash", nil, ""}}, {Decision: Decision{"a", "close", []string{"z"}, ""}}, {Decision: Decision{"a", "open", []string{"x"}, ""}},
 	}
 	Sort(options)
 	for _, o := range options {
 		got = append(got, o.Decision.String())
 	}
-	if diff := cmp.Diff([]string{"a crash", "a open x", "a open x z", "a open y", "b open"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"a close z", "a crash", "a open x", "a open x z", "a open y", "b open"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -40,7 +40,14 @@ func TestShrink(t *testing.T) {
 				t.Fatal("not found, so there is nothing to shrink")
 			}
 			found.Header.Set("test", anomaly)
-			r := Shrink(found, try)
+			tried := map[string]bool{}
+			r := Shrink(found, func(tape *Tape) (*Tape, bool) {
+				if tried[tape.String()] {
+					t.Errorf("tried again:\n%s", tape)
+				}
+				tried[tape.String()] = true
+				return try(tape)
+			})
 			if !r.Minimal {
 				t.Errorf("not minimal after %d tries", r.Tries)
 			}
