@@ -151,10 +151,9 @@ func (o *Outcome) Broken() bool {
 func (w *World) again(o *Outcome, r *Result) error {
 	o.Twice++
 	second, err := w.Replay(r.Tape, Options{Fresh: true})
-	var d *schedule.Divergence
 	switch {
-	case errors.As(err, &d):
-		o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: %v", o.Schedules, d))
+	case Diverged(err):
+		o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: %v", o.Schedules, err))
 	case err != nil:
 		return fmt.Errorf("schedule %d, a second time: %w", o.Schedules, err)
 	case second.Log() != r.Log():
@@ -240,8 +239,7 @@ func (w *World) ShrinkTape(ctx context.Context, t *schedule.Tape, kind string) s
 // of the kind. A tape that does not fit shows nothing.
 func (w *World) shows(t *schedule.Tape, kind string) (*Result, bool, error) {
 	r, err := w.Replay(t, Options{Fresh: true, Record: true})
-	var d *schedule.Divergence
-	if errors.As(err, &d) {
+	if Diverged(err) {
 		return nil, false, nil
 	}
 	if err != nil {
@@ -250,9 +248,26 @@ func (w *World) shows(t *schedule.Tape, kind string) (*Result, bool, error) {
 	return r, r.Shows(kind), nil
 }
 
+// Diverged reports whether the error is a *schedule.Divergence: the programs
+// did not do what the tape says.
+func Diverged(err error) bool {
+	var d *schedule.Divergence
+	return errors.As(err, &d)
+}
+
+// Kinds are the kinds of anomalies that the schedule shows, breaking the
+// promise or not, the worst first.
+func (r *Result) Kinds() []string {
+	var list []string
+	for _, a := range slices.Concat(r.Verdict.Anomalies, r.Verdict.Allowed) {
+		list = append(list, a.Kind)
+	}
+	slices.SortFunc(list, check.CompareKinds)
+	return slices.Compact(list)
+}
+
 // Shows reports whether the schedule has an anomaly of the kind, breaking the
 // promise or not.
 func (r *Result) Shows(kind string) bool {
-	return slices.ContainsFunc(slices.Concat(r.Verdict.Anomalies, r.Verdict.Allowed),
-		func(a check.Anomaly) bool { return a.Kind == kind })
+	return slices.Contains(r.Kinds(), kind)
 }

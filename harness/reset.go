@@ -123,13 +123,10 @@ func (w *World) tree() ([]history.Change, map[string]history.Change) {
 		roots = append(roots, struct{ store, prefix string }{"/" + h.Name, h.Name + ":"})
 	}
 	for _, root := range roots {
-		w.store.Walk(root.store, func(path string, e share.Entry) {
-			c := history.Change{Path: root.prefix + strings.TrimPrefix(strings.TrimPrefix(path, root.store), "/"), Size: e.Size, Link: e.Nlink, Dir: e.Mode.IsDir()}
-			if c.Path == root.prefix {
-				return
-			}
+		w.store.Walk(root.store, func(below string, e share.Entry) {
+			c := history.Change{Path: root.prefix + below, Size: e.Size, Link: e.Nlink, Dir: e.Mode.IsDir()}
 			if e.Mode.IsRegular() {
-				if data, err := w.store.ReadFile(path); err == nil {
+				if data, err := w.store.ReadFile(root.store + "/" + below); err == nil {
 					c.Note = w.test.Workload.Note(c.Path, data)
 				}
 			}

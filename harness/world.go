@@ -152,10 +152,11 @@ func (w *World) Close() error {
 		p.closeOutput(w)
 	}
 	for _, h := range w.hosts {
-		h.Node.Close()
+		h.Kill()
 		for _, m := range h.mounts {
 			m.Close()
 		}
+		h.Node.Close()
 	}
 	unix.Close(w.sinks)
 	return unix.Close(w.poll)

@@ -1,148 +1,208 @@
-// Package results keeps runs on disk and shows them: the run directory, the
-// verdict as JSON, JUnit XML, a Markdown summary, a story in plain words, the
-// HTML report, and the server that browses them all.
 package results
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
 	"encoding/json"
-	"maps"
-	"path/filepath"
+	"fmt"
+	"html/template"
 	"slices"
 	"strings"
 
 	"screwtape/harness/check"
+	"screwtape/harness/history"
 )
 
-// SchemaVersion is the version of the JSON that a Report is written as. It is
-// raised when a field changes its meaning or goes; new fields leave it alone.
-const SchemaVersion = 1
+//go:embed assets
+var assets embed.FS
 
-// A Report is the outcome of a run: the object that --json prints, and the
-// content of verdict.json. docs/verdict-schema.md describes every field.
-type Report struct {
-	Schema   int    `json:"schema"`             // SchemaVersion
-	Test     string `json:"test"`               // the test's name
-	Workload string `json:"workload,omitempty"` // what its clients do
-	Profile  string `json:"profile,omitempty"`  // the version of the programs that is played
-	Promise  string `json:"promise,omitempty"`  // what the test promises, and is judged by
-
-	Verdict   check.Validity `json:"verdict"`
-	Why       string         `json:"why,omitempty"` // why the verdict is unknown
-	Anomalies []Anomaly      `json:"anomalies"`     // what breaks the promise
-	Allowed   []Anomaly      `json:"allowed"`       // seen, and within the promise
-
-	Schedules   int            `json:"schedules"`   // schedules that were run
-	Traces      int            `json:"traces"`      // distinct ones among them
-	Faults      map[string]int `json:"faults"`      // faults really injected, by kind
-	Divergences int            `json:"divergences"` // schedules that did not come out the same twice
-	Bounded     int            `json:"bounded"`     // schedules that hit a bound
-	Complete    bool           `json:"complete"`    // everything within the bounds was looked at
-	Seconds     float64        `json:"seconds"`     // wall-clock time it took
-	Seed        uint64         `json:"seed"`
-	Run         string         `json:"run"` // the run's directory, or "" where none was kept
-
-	Claims []Claim `json:"claims,omitempty"` // of reproduce
-	Cells  []Cell  `json:"cells,omitempty"`  // of the master workload
-	Cases  []Case  `json:"cases,omitempty"`  // of litmus
+// A Page is what report.html shows: a run's outcome, and one schedule of it
+// step by step.
+type Page struct {
+	Title   string
+	Report  Report
+	Shown   check.Verdict    // of the schedule that is shown; the report's own where it is the zero value
+	Steps   []history.Step   // the schedule
+	Initial []history.Change // the share's tree before its first step
+	Replay  string           // the command that plays it again
 }
 
-// An Anomaly is one that a run found, with what shows it again.
-type Anomaly struct {
-	check.Anomaly
-	Tape        string `json:"tape"`                  // its file, from the directory in which the command ran; "" if none was kept
-	Replay      string `json:"replay,omitempty"`      // the command that shows it again
-	Unconfirmed bool   `json:"unconfirmed,omitempty"` // it did not come back on fresh processes
-	Count       int    `json:"count,omitempty"`       // schedules that showed it, where they were counted
-}
-
-// A Claim is one claim about the programs, and what came of playing it.
-type Claim struct {
-	ID        string  `json:"id"`
-	Expected  string  `json:"expected"`
-	Observed  string  `json:"observed"`
-	OK        bool    `json:"ok"`
-	Open      bool    `json:"open,omitempty"` // it is not settled yet, and fails only when asked to be strict
-	Schedules int     `json:"schedules"`
-	Seconds   float64 `json:"seconds"`
-	Tape      string  `json:"tape"`
-}
-
-// A Cell is one cell of the master workload's truth table.
-type Cell struct {
-	Profile   string   `json:"profile"`
-	Flag      string   `json:"flag"`    // given to the start, such as "-s"
-	Holder    string   `json:"holder"`  // who holds the lock
-	Outcome   string   `json:"outcome"` // what came of the start
-	Exit      int      `json:"exit"`    // its exit code
-	Removed   []string `json:"removed"` // files that it took away
-	Anomalies []string `json:"anomalies"`
-}
-
-// A Case is one litmus test of a client view of the share.
-type Case struct {
-	ID   string `json:"id"`
-	View string `json:"view"`
-	OK   bool   `json:"ok"`
-}
-
-// MarshalJSON writes the report with its schema version, and with empty lists
-// where there is nothing, never null.
-func (r Report) MarshalJSON() ([]byte, error) {
-	type plain Report // without this method
-	r.Schema = SchemaVersion
-	r.Anomalies = notNil(r.Anomalies)
-	r.Allowed = notNil(r.Allowed)
-	if r.Faults == nil {
-		r.Faults = map[string]int{}
+// HTML makes report.html: one file that needs no network, no server and no
+// other file. What programs call things never becomes markup: the template
+// escapes it, the data block is JSON without any "<", and the script sets
+// nothing but text.
+func HTML(p Page) ([]byte, error) {
+	if p.Shown.Verdict == "" {
+		p.Shown = p.Report.Judged()
 	}
-	r.Cells = slices.Clone(r.Cells)
-	for i := range r.Cells {
-		r.Cells[i].Removed = notNil(r.Cells[i].Removed)
-		r.Cells[i].Anomalies = notNil(r.Cells[i].Anomalies)
+	data, err := json.Marshal(pageData(p))
+	if err != nil {
+		return nil, err
 	}
-	return json.Marshal(plain(r))
+	script, style := asset("report.js"), asset("style.css")
+	var b bytes.Buffer
+	err = templates.ExecuteTemplate(&b, "report.html", map[string]any{
+		"Page":   p,
+		"Story":  Story(p.Steps, p.Shown),
+		"Policy": reportPolicy(),
+		"Style":  template.CSS(style),
+		"Script": template.JS(script),
+		"Data":   template.JS(data), // json.Marshal escapes <, > and &
+	})
+	return b.Bytes(), err
 }
 
-func notNil[T any](s []T) []T {
-	if s == nil {
-		return []T{}
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"mark":    sign,
+	"faults":  faults,
+	"count":   count,
+	"shownAt": shownAt,
+	"tape":    tapeIn,
+	"counted": func(r Report) string { return counted(r.Anomalies) },
+	"choice": func(all []string, picked string) map[string]any {
+		return map[string]any{"All": all, "Picked": picked}
+	},
+	"args": func(p Page, a Anomaly) map[string]any {
+		return map[string]any{"Page": p, "Anomaly": a}
+	},
+	"okMark": okMark,
+	"claim":  claimMark,
+	"join":   strings.Join,
+}).ParseFS(assets, "assets/*.html"))
+
+// sign names a verdict with a sign that every font has.
+func sign(v check.Validity) string {
+	switch v {
+	case check.Valid:
+		return "✓ valid"
+	case check.Invalid:
+		return "✗ invalid"
 	}
-	return s
+	return "? unknown"
 }
 
-// Kinds returns the kinds of the anomalies that break the promise, each once,
-// the worst first.
-func (r Report) Kinds() []string {
-	kinds := map[string]bool{}
-	for _, a := range r.Anomalies {
-		kinds[a.Kind] = true
+// shownAt returns the step of the shown schedule at which the anomaly came
+// about, or -1: another schedule may have shown it.
+func shownAt(p Page, a Anomaly) int {
+	if a.Step < len(p.Steps) && slices.ContainsFunc(slices.Concat(p.Shown.Anomalies, p.Shown.Allowed), func(s check.Anomaly) bool {
+		return s.Kind == a.Kind && s.Subject == a.Subject && s.Step == a.Step
+	}) {
+		return a.Step
 	}
-	return slices.SortedFunc(maps.Keys(kinds), check.CompareKinds)
+	return -1
 }
 
-// FaultKinds returns the kinds of faults that were injected, sorted.
-func (r Report) FaultKinds() []string {
-	return slices.Sorted(maps.Keys(r.Faults))
+func asset(name string) string {
+	text, err := assets.ReadFile("assets/" + name)
+	if err != nil {
+		panic(err) // it is compiled in
+	}
+	return string(text)
 }
 
-// Judged returns the report's anomalies as a checker's verdict.
-func (r Report) Judged() check.Verdict {
-	v := check.Verdict{Verdict: r.Verdict, Why: r.Why}
-	for _, a := range r.Anomalies {
-		v.Anomalies = append(v.Anomalies, a.Anomaly)
-	}
-	for _, a := range r.Allowed {
-		v.Allowed = append(v.Allowed, a.Anomaly)
-	}
-	return v
+// reportPolicy is the content security policy of report.html: its own script
+// and style by their digests, and nothing else.
+func reportPolicy() string {
+	return fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; base-uri 'none'; form-action 'none'",
+		digest(asset("report.js")), digest(asset("style.css")))
 }
 
-// tapeIn returns the path below the run's directory of a tape that the run
-// keeps, and "" for one that lies elsewhere. It holds for a run that was moved.
-func tapeIn(tape string) string {
-	dir, base := filepath.Split(filepath.ToSlash(tape))
-	if !strings.HasSuffix(strings.TrimSuffix(dir, "/"), "tapes") || !strings.HasSuffix(base, ".tape") {
-		return ""
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// Shapes of the data block, with short keys: there may be many thousands.
+type (
+	pageJSON struct {
+		Lanes     []string       `json:"lanes"` // processes, by node
+		Steps     []stepJSON     `json:"steps"`
+		Initial   []changeJSON   `json:"initial"`
+		Anomalies map[int]string `json:"anomalies"` // kinds, by step
 	}
-	return "tapes/" + base
+	stepJSON struct {
+		Lane     int          `json:"p"`
+		Text     string       `json:"s"` // the call in short
+		Verb     string       `json:"v"`
+		Names    []string     `json:"n,omitempty"`
+		Outcome  string       `json:"o,omitempty"`
+		Time     int64        `json:"t"` // nanoseconds
+		Fault    bool         `json:"f,omitempty"`
+		Lines    [][2]string  `json:"l,omitempty"`
+		Changes  []changeJSON `json:"c,omitempty"`
+		Conflict int          `json:"x"`
+	}
+	changeJSON struct {
+		Path string `json:"p"`
+		Gone bool   `json:"g,omitempty"`
+		Dir  bool   `json:"d,omitempty"`
+		Size int64  `json:"s,omitempty"`
+		Link uint32 `json:"l,omitempty"`
+		Note string `json:"n,omitempty"`
+	}
+)
+
+func pageData(p Page) pageJSON {
+	lanes := laneNames(p.Steps)
+	lane := map[string]int{}
+	for i, name := range lanes {
+		lane[name] = i
+	}
+	d := pageJSON{Lanes: lanes, Steps: make([]stepJSON, len(p.Steps)), Initial: changes(p.Initial), Anomalies: map[int]string{}}
+	t := teller{names: shortNames(p.Steps)}
+	for i, s := range p.Steps {
+		d.Steps[i] = stepJSON{
+			Lane: lane[s.Process], Text: t.short(s), Verb: s.Verb, Names: s.Names, Outcome: s.Outcome,
+			Time: s.Time.Nanoseconds(), Fault: s.Fault(), Changes: changes(s.Changes), Conflict: s.Conflict,
+		}
+		for _, l := range s.Lines {
+			d.Steps[i].Lines = append(d.Steps[i].Lines, [2]string{l.Process, l.Text})
+		}
+	}
+	for _, a := range slices.Concat(p.Shown.Anomalies, p.Shown.Allowed) {
+		if a.Step >= 0 && !strings.Contains(d.Anomalies[a.Step], a.Kind) {
+			d.Anomalies[a.Step] = strings.TrimPrefix(d.Anomalies[a.Step]+", "+a.Kind, ", ")
+		}
+	}
+	return d
+}
+
+func changes(cs []history.Change) []changeJSON {
+	out := make([]changeJSON, len(cs))
+	for i, c := range cs {
+		out[i] = changeJSON{c.Path, c.Gone, c.Dir, c.Size, c.Link, c.Note}
+	}
+	return out
+}
+
+// laneNames lists the processes, those of a node side by side, the node itself
+// first.
+func laneNames(steps []history.Step) []string {
+	seen := map[string]bool{}
+	lanes := []string{}
+	for _, s := range steps {
+		if !seen[s.Process] {
+			seen[s.Process] = true
+			lanes = append(lanes, s.Process)
+		}
+	}
+	slices.SortFunc(lanes, func(a, b string) int {
+		nodeA, _, _ := strings.Cut(a, "/")
+		nodeB, _, _ := strings.Cut(b, "/")
+		return cmp.Or(strings.Compare(nodeA, nodeB), strings.Compare(a, b))
+	})
+	return lanes
+}
+
+// short names a call in a few characters: "rename m0.pck m0.bak".
+func (t *teller) short(s history.Step) string {
+	text := s.Verb
+	for i := range min(len(s.Names), 2) {
+		name, ext, _ := t.object(s, i)
+		text += " " + name + ext
+	}
+	return text
 }

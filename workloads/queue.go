@@ -337,6 +337,9 @@ func (q *Queue) Act(a *harness.Acts) error {
 // Observe notes when a program takes an entry away, and when the injector's
 // message is in.
 func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
+	if d.Verb == schedule.Start && strings.HasSuffix(d.Process, "/inject") {
+		h.Add(d.Process, history.Invoke, "enqueue", "m0", "")
+	}
 	if d.Outcome != "ok" || len(d.Names) == 0 || !strings.HasPrefix(d.Names[0], queueDir) {
 		return
 	}
@@ -352,7 +355,7 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 		if id, err := queue.MessageID(data); err == nil {
 			q.entries[base] = id
 			if strings.HasSuffix(d.Process, "/inject") {
-				h.Did(d.Process, "enqueue", id)
+				h.Add(d.Process, history.OK, "enqueue", id, "")
 			}
 		}
 	case d.Verb == "unlink" && q.entries[base] != "":
@@ -384,10 +387,12 @@ func (q *Queue) Note(name string, data []byte) string {
 // delivered, and reads what the runners said of them.
 func (q *Queue) Judge(e *harness.End) check.Verdict {
 	places := map[string][]string{}
-	e.Share.Walk("/shared/"+queueDir, func(name string, entry share.Entry) {
+	top := "/shared/" + queueDir
+	e.Share.Walk(top, func(below string, entry share.Entry) {
 		if !entry.Mode.IsRegular() {
 			return
 		}
+		name := path.Join(top, below)
 		data, err := e.Share.ReadFile(name)
 		if err != nil {
 			return

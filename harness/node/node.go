@@ -136,9 +136,13 @@ func (n *Node) Next() (e Event, ok bool, err error) {
 // AgentPID is the agent's pid as the controller sees it.
 func (n *Node) AgentPID() int { return n.agent.Process.Pid }
 
-// Close ends the node and all that runs in it.
+// Kill ends all that runs in the node. What waits for an answer on a mount
+// dies only when it gets one, or the mount is closed.
+func (n *Node) Kill() { n.agent.Process.Kill() }
+
+// Close ends the node, and waits until nothing is left of it.
 func (n *Node) Close() error {
-	n.agent.Process.Kill()
+	n.Kill()
 	n.agent.Wait()
 	unix.Close(n.control)
 	if n.Trap != nil {

@@ -41,7 +41,7 @@ var Bugs = []Bug{
 	{"shunt-lost", "an entry whose processing fails is finished without a copy in shunt", "lost-message", "an entry that cannot be processed"},
 	{"skip-fsync", "an entry is not synced before its rename", "lost-message", "power loss"},
 	{"slice-last-missing", "the last slice ends one slice early and serves nothing", "unserved", "two slices"},
-	{"slice-off-by-one", "a slice ends in the middle of the next", "double-delivery", "two runners of different slices"},
+	{"slice-off-by-one", "a slice ends in the middle of the next", "stray-copy", "two runners of different slices"},
 	{"swallow-delivery-error", "an entry is finished although its delivery failed", "lost-message", "a delivery deferred"},
 	{"tmp-listed", "a .tmp file is listed as an entry", "misleading-error", "a runner that lists while another process enqueues"},
 	{"unlink-before-deliver", "the entry is finished before it is delivered", "lost-message", "crash"},

@@ -1,0 +1,286 @@
+// The player of report.html: swimlanes, the picked call, and the share after
+// it. Names come from programs under test, so they are only ever set as text.
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const steps = data.steps, lanes = data.lanes;
+  const at = (id) => document.getElementById(id);
+
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.addEventListener("click", () => copy(button));
+  }
+  if (steps.length === 0) return;
+  at("player").hidden = false;
+
+  const el = (name, className, text) => {
+    const e = document.createElement(name);
+    if (className) e.className = className;
+    if (text !== undefined) e.textContent = text;
+    return e;
+  };
+
+  // Later steps that conflict with a step.
+  const later = new Map();
+  steps.forEach((s, i) => {
+    if (s.x >= 0) later.set(s.x, (later.get(s.x) || []).concat(i));
+  });
+
+  function copy(button) {
+    const code = at(button.dataset.copy);
+    const select = () => {
+      const range = document.createRange();
+      range.selectNodeContents(code);
+      const selection = getSelection();
+      selection.removeAllRanges();
+      selection.addRange(range);
+      button.textContent = "Selected: press Ctrl+C";
+    };
+    if (!navigator.clipboard) return select();
+    navigator.clipboard.writeText(code.textContent).then(() => { button.textContent = "Copied"; }, select);
+  }
+
+  // Words for what a step is: colour is never the only sign.
+  function sign(s) {
+    if (s.v === "crash") return "☠ ";
+    if (s.f) return "! ";
+    if (s.v === "start") return "▶ ";
+    if (s.v === "wake") return "◷ ";
+    if (s.v === "deliver") return failed(s) ? "✗ " : "✉ ";
+    return failed(s) ? "✗ " : "";
+  }
+  const failed = (s) => s.o !== undefined && s.o !== "ok" && !/^2\d\d$/.test(s.o);
+  function look(s) {
+    if (s.f) return "cell-fault";
+    if (failed(s)) return "cell-failed";
+    return s.v === "deliver" ? "cell-sent" : "";
+  }
+  const outcome = (s) => (s.o && (failed(s) || s.v === "deliver") ? " = " + s.o : "");
+  const seconds = (s) => (s.t / 1e9).toFixed(6);
+  const describe = (i) => {
+    const s = steps[i];
+    return "Step " + i + ", " + lanes[s.p] + ": " + s.s + outcome(s) + (s.f ? ", a fault" : "") +
+      (data.anomalies[i] ? ", here came about " + data.anomalies[i] : "");
+  };
+
+  // The lanes. Only the rows in sight are in the document.
+  const grid = at("lanes"), heads = at("heads"), rows = at("rows");
+  const height = 26, drawn = new Map();
+  grid.style.setProperty("--columns", "repeat(" + lanes.length + ", minmax(15rem, 1fr))");
+  grid.setAttribute("aria-rowcount", steps.length + 1);
+  grid.setAttribute("aria-colcount", lanes.length + 3);
+  rows.style.height = steps.length * height + "px";
+  const cells = [];
+  {
+    const row = el("div", "row newnode");
+    row.setAttribute("role", "row");
+    row.setAttribute("aria-rowindex", 1);
+    for (const title of ["step", "seconds", ...lanes.map((l) => (l.includes("/") ? l : "node " + l)), "programs said"]) {
+      const cell = el("div", "", title);
+      cell.setAttribute("role", "columnheader");
+      cell.title = title;
+      row.append(cell);
+      cells.push(cell);
+    }
+    heads.append(row);
+  }
+  const svg = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
+  const wires = svg("svg");
+  wires.id = "wires";
+  wires.setAttribute("aria-hidden", "true");
+  rows.append(wires);
+
+  let picked = -1;
+
+  function makeRow(i) {
+    const s = steps[i];
+    const row = el("div", "row");
+    row.id = "row" + i;
+    row.setAttribute("role", "row");
+    row.setAttribute("aria-rowindex", i + 2);
+    row.setAttribute("aria-selected", i === picked);
+    row.setAttribute("aria-label", describe(i));
+    row.style.top = i * height + "px";
+    if (i === picked) row.classList.add("picked");
+    const num = el("div", "num", String(i));
+    if (data.anomalies[i]) num.prepend(el("span", "flag", "⚑ "));
+    row.append(num, el("div", "when", seconds(s)));
+    lanes.forEach((_, lane) => {
+      row.append(lane === s.p ? el("div", look(s), sign(s) + s.s + outcome(s)) : el("div"));
+    });
+    const said = s.l || [];
+    row.append(el("div", "", said.length ? said[0][1] + (said.length > 1 ? " (+" + (said.length - 1) + ")" : "") : ""));
+    for (const cell of row.children) cell.setAttribute("role", "gridcell");
+    row.addEventListener("click", () => pick(i));
+    return row;
+  }
+
+  function draw() {
+    const top = grid.scrollTop - heads.offsetHeight;
+    const first = Math.max(0, Math.floor(top / height) - 10);
+    const last = Math.min(steps.length - 1, Math.ceil((top + grid.clientHeight) / height) + 10);
+    for (const [i, row] of drawn) {
+      if (i < first || i > last) { row.remove(); drawn.delete(i); }
+    }
+    for (let i = first; i <= last; i++) {
+      if (!drawn.has(i)) { const row = makeRow(i); drawn.set(i, row); rows.append(row); }
+    }
+    drawWires();
+  }
+
+  // Lines from the picked call to those it conflicts with. The drawing covers
+  // what is in sight and no more, however long the schedule is.
+  function drawWires() {
+    wires.replaceChildren();
+    const top = Math.max(0, grid.scrollTop - heads.offsetHeight);
+    wires.style.top = top + "px";
+    wires.setAttribute("width", rows.clientWidth);
+    wires.setAttribute("height", Math.min(grid.clientHeight, rows.clientHeight - top));
+    if (picked < 0) return;
+    const x = (i) => { const c = cells[steps[i].p + 2]; return c.offsetLeft + 1; };
+    const y = (i) => i * height + height / 2 - top;
+    const join = (from, to, className) => {
+      const line = svg("line");
+      line.setAttribute("x1", x(from)); line.setAttribute("y1", y(from));
+      line.setAttribute("x2", x(to)); line.setAttribute("y2", y(to));
+      line.setAttribute("class", className);
+      wires.append(line);
+      for (const i of [from, to]) {
+        const dot = svg("circle");
+        dot.setAttribute("cx", x(i)); dot.setAttribute("cy", y(i)); dot.setAttribute("r", 4);
+        wires.append(dot);
+      }
+    };
+    if (steps[picked].x >= 0) join(picked, steps[picked].x, "earlier");
+    for (const i of (later.get(picked) || []).slice(0, 20)) join(picked, i, "later");
+  }
+
+  // The share's tree after each step: snapshots now and then, and the changes
+  // of the steps between.
+  const every = 200, snapshots = [new Map(data.initial.filter((c) => !c.g).map((c) => [c.p, c]))];
+  function apply(tree, changes) {
+    for (const c of changes || []) {
+      const was = tree.get(c.p);
+      if (!c.g) { tree.set(c.p, c); continue; }
+      tree.delete(c.p);
+      if (was && was.d) {
+        for (const path of [...tree.keys()]) if (path.startsWith(c.p + "/")) tree.delete(path);
+      }
+    }
+  }
+  function treeAfter(step) { // -1 is before the first
+    const wanted = Math.floor((step + 1) / every);
+    for (let n = snapshots.length; n <= wanted; n++) {
+      const tree = new Map(snapshots[n - 1]);
+      for (let i = (n - 1) * every; i < n * every; i++) apply(tree, steps[i].c);
+      snapshots.push(tree);
+    }
+    const tree = new Map(snapshots[wanted]);
+    for (let i = wanted * every; i <= step; i++) apply(tree, steps[i].c);
+    return tree;
+  }
+
+  function drawTree() {
+    const before = treeAfter(picked - 1), after = treeAfter(picked);
+    const touched = new Map((steps[picked].c || []).map((c) => [c.p, c]));
+    const paths = new Set(after.keys());
+    for (const path of touched.keys()) if (before.has(path)) paths.add(path);
+    const sorted = [...paths].sort((a, b) => { // a directory before what is in it
+      const x = a.split("/"), y = b.split("/");
+      for (let i = 0; i < Math.min(x.length, y.length); i++) if (x[i] !== y[i]) return x[i] < y[i] ? -1 : 1;
+      return x.length - y.length;
+    });
+    const most = 1000, list = [];
+    for (const path of sorted.slice(0, most)) {
+      const c = after.get(path) || before.get(path), parts = path.split("/");
+      const what = !after.has(path) ? "gone" : !touched.has(path) ? "" : before.has(path) ? "changed" : "new";
+      const li = el("li", what);
+      li.style.paddingLeft = (parts.length - 1) * 1.2 + "em";
+      if (what) li.append(el("span", "what", what + " "));
+      li.append(el("span", "", parts[parts.length - 1] + (c.d ? "/" : "")));
+      if (!c.d) li.append(el("span", "more", " " + (c.s || 0) + " bytes" + (c.l > 1 ? ", " + c.l + " links" : "")));
+      if (c.n) li.append(el("span", "", " — " + c.n));
+      list.push(li);
+    }
+    if (sorted.length > most) list.push(el("li", "more", sorted.length - most + " more"));
+    if (list.length === 0) list.push(el("li", "more", "nothing"));
+    at("tree").replaceChildren(...list);
+  }
+
+  function drawCall() {
+    const s = steps[picked], out = [];
+    out.push(el("p", look(s), sign(s) + lanes[s.p] + " " + s.v + (s.f ? " (a fault)" : "")));
+    for (const name of s.n || []) out.push(el("p", "name", name));
+    if (s.o) out.push(el("p", look(s), "= " + s.o));
+    if (data.anomalies[picked]) out.push(el("p", "flag", "⚑ here came about: " + data.anomalies[picked]));
+    const jump = (i, text) => {
+      const p = el("p"), b = el("button", "", "step " + i);
+      b.type = "button";
+      b.addEventListener("click", () => pick(i));
+      p.append(text + " ", b, " " + lanes[steps[i].p] + " " + steps[i].s + outcome(steps[i]));
+      out.push(p);
+    };
+    if (s.x >= 0) jump(s.x, "conflicts with");
+    for (const i of (later.get(picked) || []).slice(0, 5)) jump(i, "and is conflicted with by");
+    for (const [process, text] of s.l || []) out.push(el("p", "said", process + ": " + text));
+    at("call").replaceChildren(...out);
+  }
+
+  const slider = at("slider");
+  slider.max = steps.length - 1;
+
+  function pick(i) {
+    i = Math.max(0, Math.min(steps.length - 1, i));
+    for (const n of [picked, i]) { drawn.get(n)?.remove(); drawn.delete(n); }
+    picked = i;
+    const top = i * height, room = grid.clientHeight - heads.offsetHeight;
+    if (top < grid.scrollTop) grid.scrollTop = top;
+    if (top + height > grid.scrollTop + room) grid.scrollTop = top + height - room;
+    draw();
+    drawCall();
+    drawTree();
+    slider.value = i;
+    slider.setAttribute("aria-valuetext", describe(i));
+    at("where").textContent = "step " + i + " of 0 to " + (steps.length - 1);
+    at("status").textContent = describe(i);
+    grid.setAttribute("aria-activedescendant", "row" + i);
+  }
+
+  function seek(from, by, wanted) {
+    for (let i = from + by; i >= 0 && i < steps.length; i += by) if (wanted(i)) return i;
+    return from;
+  }
+  const around = (wanted) => {
+    let next = seek(picked, 1, wanted);
+    if (next === picked) next = seek(-1, 1, wanted);
+    if (next >= 0) pick(next);
+  };
+
+  grid.addEventListener("scroll", draw, { passive: true });
+  addEventListener("resize", draw);
+  slider.addEventListener("input", () => pick(Number(slider.value)));
+  at("previous").addEventListener("click", () => pick(picked - 1));
+  at("next").addEventListener("click", () => pick(picked + 1));
+  at("fault").addEventListener("click", () => around((i) => steps[i].f));
+  at("odd").addEventListener("click", () => around((i) => data.anomalies[i]));
+  for (const button of document.querySelectorAll("[data-step]")) {
+    button.addEventListener("click", () => { pick(Number(button.dataset.step)); grid.focus(); });
+  }
+  grid.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const page = Math.max(1, Math.floor(grid.clientHeight / height) - 2);
+    const mine = (i) => steps[i].p === steps[picked].p;
+    const to = {
+      ArrowUp: () => picked - 1, ArrowDown: () => picked + 1,
+      ArrowLeft: () => seek(picked, -1, mine), ArrowRight: () => seek(picked, 1, mine),
+      PageUp: () => picked - page, PageDown: () => picked + page,
+      Home: () => 0, End: () => steps.length - 1,
+      c: () => (steps[picked].x >= 0 ? steps[picked].x : (later.get(picked) || [picked])[0]),
+    }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    pick(to());
+  });
+
+  const first = Object.keys(data.anomalies).map(Number).sort((a, b) => a - b)[0];
+  pick(first === undefined ? 0 : first);
+})();

@@ -1,0 +1,148 @@
+// Package results keeps runs on disk and shows them: the run directory, the
+// verdict as JSON, JUnit XML, a Markdown summary, a story in plain words, the
+// HTML report, and the server that browses them all.
+package results
+
+import (
+	"encoding/json"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"screwtape/harness/check"
+)
+
+// SchemaVersion is the version of the JSON that a Report is written as. It is
+// raised when a field changes its meaning or goes; new fields leave it alone.
+const SchemaVersion = 1
+
+// A Report is the outcome of a run: the object that --json prints, and the
+// content of verdict.json. docs/verdict-schema.md describes every field.
+type Report struct {
+	Schema   int    `json:"schema"`             // SchemaVersion
+	Test     string `json:"test"`               // the test's name
+	Workload string `json:"workload,omitempty"` // what its clients do
+	Profile  string `json:"profile,omitempty"`  // the version of the programs that is played
+	Promise  string `json:"promise,omitempty"`  // what the test promises, and is judged by
+
+	Verdict   check.Validity `json:"verdict"`
+	Why       string         `json:"why,omitempty"` // why the verdict is unknown
+	Anomalies []Anomaly      `json:"anomalies"`     // what breaks the promise
+	Allowed   []Anomaly      `json:"allowed"`       // seen, and within the promise
+
+	Schedules   int            `json:"schedules"`   // schedules that were run
+	Traces      int            `json:"traces"`      // distinct ones among them
+	Faults      map[string]int `json:"faults"`      // faults really injected, by kind
+	Divergences int            `json:"divergences"` // schedules that did not come out the same twice
+	Bounded     int            `json:"bounded"`     // schedules that hit a bound
+	Complete    bool           `json:"complete"`    // everything within the bounds was looked at
+	Seconds     float64        `json:"seconds"`     // wall-clock time it took
+	Seed        uint64         `json:"seed"`
+	Run         string         `json:"run"` // the run's directory, or "" where none was kept
+
+	Claims []Claim `json:"claims,omitempty"` // of reproduce
+	Cells  []Cell  `json:"cells,omitempty"`  // of the master workload
+	Cases  []Case  `json:"cases,omitempty"`  // of litmus
+}
+
+// An Anomaly is one that a run found, with what shows it again.
+type Anomaly struct {
+	check.Anomaly
+	Tape        string `json:"tape"`                  // its file, from the directory in which the command ran; "" if none was kept
+	Replay      string `json:"replay,omitempty"`      // the command that shows it again
+	Unconfirmed bool   `json:"unconfirmed,omitempty"` // it did not come back on fresh processes
+	Count       int    `json:"count,omitempty"`       // schedules that showed it, where they were counted
+}
+
+// A Claim is one claim about the programs, and what came of playing it.
+type Claim struct {
+	ID        string  `json:"id"`
+	Expected  string  `json:"expected"`
+	Observed  string  `json:"observed"`
+	OK        bool    `json:"ok"`
+	Open      bool    `json:"open,omitempty"` // it is not settled yet, and fails only when asked to be strict
+	Schedules int     `json:"schedules"`
+	Seconds   float64 `json:"seconds"`
+	Tape      string  `json:"tape"`
+}
+
+// A Cell is one cell of the master workload's truth table.
+type Cell struct {
+	Profile   string   `json:"profile"`
+	Flag      string   `json:"flag"`    // given to the start, such as "-s"
+	Holder    string   `json:"holder"`  // who holds the lock
+	Outcome   string   `json:"outcome"` // what came of the start
+	Exit      int      `json:"exit"`    // its exit code
+	Removed   []string `json:"removed"` // files that it took away
+	Anomalies []string `json:"anomalies"`
+}
+
+// A Case is one litmus test of a client view of the share.
+type Case struct {
+	ID   string `json:"id"`
+	View string `json:"view"`
+	OK   bool   `json:"ok"`
+}
+
+// MarshalJSON writes the report with its schema version, and with empty lists
+// where there is nothing, never null.
+func (r Report) MarshalJSON() ([]byte, error) {
+	type plain Report // without this method
+	r.Schema = SchemaVersion
+	r.Anomalies = notNil(r.Anomalies)
+	r.Allowed = notNil(r.Allowed)
+	if r.Faults == nil {
+		r.Faults = map[string]int{}
+	}
+	r.Cells = slices.Clone(r.Cells)
+	for i := range r.Cells {
+		r.Cells[i].Removed = notNil(r.Cells[i].Removed)
+		r.Cells[i].Anomalies = notNil(r.Cells[i].Anomalies)
+	}
+	return json.Marshal(plain(r))
+}
+
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// Kinds returns the kinds of the anomalies that break the promise, each once,
+// the worst first.
+func (r Report) Kinds() []string {
+	kinds := map[string]bool{}
+	for _, a := range r.Anomalies {
+		kinds[a.Kind] = true
+	}
+	return slices.SortedFunc(maps.Keys(kinds), check.CompareKinds)
+}
+
+// FaultKinds returns the kinds of faults that were injected, sorted.
+func (r Report) FaultKinds() []string {
+	return slices.Sorted(maps.Keys(r.Faults))
+}
+
+// Judged returns the report's anomalies as a checker's verdict.
+func (r Report) Judged() check.Verdict {
+	v := check.Verdict{Verdict: r.Verdict, Why: r.Why}
+	for _, a := range r.Anomalies {
+		v.Anomalies = append(v.Anomalies, a.Anomaly)
+	}
+	for _, a := range r.Allowed {
+		v.Allowed = append(v.Allowed, a.Anomaly)
+	}
+	return v
+}
+
+// tapeIn returns the path below the run's directory of a tape that the run
+// keeps, and "" for one that lies elsewhere. It holds for a run that was moved.
+func tapeIn(tape string) string {
+	dir, base := filepath.Split(filepath.ToSlash(tape))
+	if !strings.HasSuffix(strings.TrimSuffix(dir, "/"), "tapes") || !strings.HasSuffix(base, ".tape") {
+		return ""
+	}
+	return "tapes/" + base
+}

@@ -1,0 +1,189 @@
+package workloads
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/schedule"
+)
+
+//go:embed claims/*.tape
+var claimFiles embed.FS
+
+// A Claim is one sentence of the thread, or one like it, as a tape: what the
+// order of events is in which it comes true.
+type Claim struct {
+	ID       string
+	Says     string
+	Versions []string // of Mailman, for which it holds
+	Expected []string // kinds of anomalies, the worst first
+	Tape     *schedule.Tape
+	// Schedules is how many are drawn at random instead of the one of the
+	// tape; 0 is none.
+	Schedules int
+}
+
+// Claims are all claims, in the order in which reproduce shows them: first
+// those of the thread.
+func Claims() ([]Claim, error) {
+	entries, err := claimFiles.ReadDir("claims")
+	if err != nil {
+		return nil, err
+	}
+	var list []Claim
+	for _, e := range entries {
+		c, err := readClaim("claims/" + e.Name())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Claim) int { return compareIDs(a.ID, b.ID) })
+	return list, nil
+}
+
+// compareIDs orders "C3", "C3b", "C5", "N1", "N15".
+func compareIDs(a, b string) int {
+	split := func(id string) (letter string, n int, rest string) {
+		digits := strings.TrimLeft(id[1:], "0123456789")
+		n, _ = strconv.Atoi(id[1 : len(id)-len(digits)])
+		return id[:1], n, digits
+	}
+	al, an, ar := split(a)
+	bl, bn, br := split(b)
+	if c := strings.Compare(al, bl); c != 0 {
+		return c
+	}
+	if an != bn {
+		return an - bn
+	}
+	return strings.Compare(ar, br)
+}
+
+func readClaim(name string) (Claim, error) {
+	f, err := claimFiles.Open(name)
+	if err != nil {
+		return Claim{}, err
+	}
+	defer f.Close()
+	t, err := schedule.Parse(name, f)
+	if err != nil {
+		return Claim{}, err
+	}
+	c := Claim{ID: t.Header.Get("claim"), Says: t.Header.Get("says"), Tape: t,
+		Versions: strings.Fields(t.Header.Get("versions")), Expected: strings.Fields(t.Header.Get("expect"))}
+	slices.SortFunc(c.Expected, check.CompareKinds)
+	if n := t.Header.Get("schedules"); n != "" {
+		if c.Schedules, err = strconv.Atoi(n); err != nil {
+			return Claim{}, fmt.Errorf("%s: schedules: %w", name, err)
+		}
+	}
+	if c.ID == "" || c.Says == "" || len(c.Expected) == 0 {
+		return Claim{}, fmt.Errorf("%s: a claim needs the headers claim, says and expect", name)
+	}
+	return c, nil
+}
+
+// FromTape makes the test that a tape's header describes.
+func FromTape(t *schedule.Tape) (*harness.Test, error) {
+	switch w := t.Header.Get("workload"); w {
+	case "queue":
+		c, err := ParseQueue(t.Header)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.File, err)
+		}
+		test, err := NewQueue(c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.File, err)
+		}
+		return test, nil
+	case "":
+		return nil, fmt.Errorf("%s: the header names no workload; add a line such as \"workload: queue\"", t.File)
+	default:
+		return nil, fmt.Errorf("%s: header workload: no workload %q; there is queue", t.File, w)
+	}
+}
+
+// An Observation is what came of a claim when it was tried.
+type Observation struct {
+	Claim
+	Observed  []string // kinds of anomalies, the worst first
+	OK        bool     // they are the expected ones
+	Problem   string   // why nothing could be observed
+	Schedules int
+	Decisions int
+	Seconds   float64
+	Result    *harness.Result  // of the tape; of a random claim the first finding's
+	Outcome   *harness.Outcome // of a random claim
+}
+
+// Try plays the claim on nodes of its own. An error is a failure of the
+// harness.
+func (c Claim) Try(ctx context.Context) (*Observation, error) {
+	began := time.Now()
+	test, err := FromTape(c.Tape)
+	if err != nil {
+		return nil, err
+	}
+	test.Name = c.ID
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	o := &Observation{Claim: c, Schedules: 1}
+	if c.Schedules > 0 {
+		err = o.explore(ctx, w)
+	} else {
+		err = o.play(w)
+	}
+	o.OK = o.Problem == "" && slices.Equal(o.Observed, o.Expected)
+	o.Seconds = time.Since(began).Seconds()
+	return o, err
+}
+
+// play plays the claim's tape once.
+func (o *Observation) play(w *harness.World) error {
+	r, err := w.Replay(o.Tape, harness.Options{Fresh: true, Record: true})
+	o.Result = r
+	if err != nil && r != nil && harness.Diverged(err) {
+		o.Problem = err.Error()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.Decisions = len(r.Steps)
+	o.Observed = r.Kinds()
+	return nil
+}
+
+// explore draws schedules at random, always the same ones.
+func (o *Observation) explore(ctx context.Context, w *harness.World) error {
+	out, err := w.Explore(ctx, harness.Campaign{Search: schedule.NewRandom(1), Schedules: o.Claim.Schedules})
+	if err != nil {
+		return err
+	}
+	o.Outcome, o.Schedules, o.Decisions = out, out.Schedules, out.Steps
+	for _, f := range out.Findings {
+		o.Observed = append(o.Observed, f.Anomaly.Kind)
+		if o.Result == nil {
+			o.Result = f.Result
+		}
+	}
+	slices.SortFunc(o.Observed, check.CompareKinds)
+	switch {
+	case len(out.Divergences) > 0:
+		o.Problem = out.Divergences[0]
+	case out.Stopped == "interrupted":
+		o.Problem = "interrupted"
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package workloads
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"screwtape/harness"
+	"screwtape/harness/schedule"
+)
+
+func claims(t *testing.T) []Claim {
+	t.Helper()
+	list, err := Claims()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestClaims(t *testing.T) {
+	for _, c := range claims(t) {
+		t.Run(c.ID, func(t *testing.T) {
+			o, err := c.Try(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !o.OK {
+				t.Errorf("observed %v, expected %v; %s", o.Observed, o.Expected, o.Problem)
+				if o.Result != nil {
+					t.Log(o.Result.Log())
+				}
+			}
+		})
+	}
+}
+
+// control is the claim's tape without the line that it marks as decisive, or
+// with the header changed that it names as its control.
+func control(t *testing.T, c Claim) *schedule.Tape {
+	t.Helper()
+	other := *c.Tape
+	other.Header = slices.Clone(c.Tape.Header)
+	if key, value, ok := strings.Cut(c.Tape.Header.Get("control"), " "); ok {
+		other.Header.Set(key, value)
+		return &other
+	}
+	decisive := slices.IndexFunc(c.Tape.Lines, func(l schedule.Line) bool { return strings.Contains(l.Comment, "decisive") })
+	if decisive < 0 {
+		t.Fatal("the tape marks no line as decisive and names no control")
+	}
+	other.Lines = slices.Delete(slices.Clone(c.Tape.Lines), decisive, decisive+1)
+	return &other
+}
+
+// Without its decisive line a claim's tape does not show it any more, or cannot
+// be played.
+func TestDecisiveLine(t *testing.T) {
+	for _, c := range claims(t) {
+		if c.Schedules > 0 {
+			continue
+		}
+		t.Run(c.ID, func(t *testing.T) {
+			other := control(t, c)
+			test, err := FromTape(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := harness.NewWorld(test)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			r, err := w.Replay(other, harness.Options{Fresh: true})
+			if err != nil && !harness.Diverged(err) {
+				t.Fatal(err)
+			}
+			if err == nil && slices.Equal(r.Kinds(), c.Expected) {
+				t.Errorf("the tape shows %v without its decisive line", r.Kinds())
+			}
+		})
+	}
+}
