@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -45,8 +46,8 @@ func lost() (initial []history.Change, steps []history.Step, v check.Verdict) {
 		history.Change{Path: entry + ".pck", Gone: true}, history.Change{Path: entry + ".bak", Size: 1234, Link: 1, Note: "m0"})
 	step("b/runner", "open", "ENOENT", 3, names(entry+".pck"))
 	steps[4].Lines = []history.Line{
-		{Process: "b/runner", Text: "Uncaught runner exception: [Errno 2] No such file or directory"},
-		{Process: "b/runner", Text: "Skipping and preserving unparseable message: X"},
+		{Process: "b/runner", Text: "Uncaught runner exception: [Errno 2] No such file or directory: '/shared/" + entry + ".pck'"},
+		{Process: "b/runner", Text: "Skipping and preserving unparseable message: " + path.Base(entry)},
 	}
 	step("b/runner", "mkdir", "EEXIST", -1, names("qfiles/bad"))
 	step("b/runner", "rename", "ok", 3, names(entry+".bak", psv),
@@ -55,7 +56,7 @@ func lost() (initial []history.Change, steps []history.Step, v check.Verdict) {
 	step("a/runner", "start", "", -1, nil)
 	v = check.JudgeMessages(check.ExactlyOnce,
 		[]check.Message{{ID: "m0", Accepted: true, Places: []string{check.Psv}}},
-		[]check.Misleading{{Process: "b/runner", ID: "m0", Step: 4, Text: "Skipping and preserving unparseable message: X"}})
+		[]check.Misleading{{Process: "b/runner", ID: "m0", Step: 4, Text: "Skipping and preserving unparseable message: " + path.Base(entry)}})
 	return initial, steps, v
 }
 
@@ -83,13 +84,13 @@ func TestStoryOfALoss(t *testing.T) {
 	want := []string{
 		"a/runner takes m0: renames it from .pck to .bak",
 		"b/runner finds m0.pck missing: ENOENT",
-		"b/runner says: Uncaught runner exception: [Errno 2] No such file or directory",
-		"b/runner says: Skipping and preserving unparseable message: X",
+		"b/runner says: Uncaught runner exception: [Errno 2] No such file or directory: '/shared/qfiles/out/m0.pck'",
+		"b/runner says: Skipping and preserving unparseable message: m0",
 		"b/runner sets m0 aside as damaged: renames it from .bak to bad/.psv",
 		"a/runner is killed",
 		"a/runner is started again",
 		"In the end: m0 was accepted and never delivered; what is left of it is .psv, which nothing reads again (lost-message).",
-		"In the end: b/runner reported m0 as damaged, which it never was: Skipping and preserving unparseable message: X (misleading-error).",
+		"In the end: b/runner reported m0 as damaged, which it never was: Skipping and preserving unparseable message: m0 (misleading-error).",
 	}
 	if diff := cmp.Diff(want, Story(steps, v)); diff != "" {
 		t.Error(diff)
@@ -149,6 +150,25 @@ func TestLongStory(t *testing.T) {
 		if strings.ContainsAny(line, "\n\r") || len(line) > 400 {
 			t.Errorf("line %q", line)
 		}
+	}
+}
+
+// A program that ends again and again is heard.
+func TestStoryOfACrashLoop(t *testing.T) {
+	var steps []history.Step
+	for i := range 30 {
+		steps = append(steps, history.Step{
+			Decision: schedule.Decision{Process: "a/runner", Verb: "start"}, Index: i, Conflict: -1,
+			Lines: []history.Line{{Process: "a/runner", Text: "ValueError: foo.pck"}, {Process: "b/runner", Text: "hello"}},
+		})
+	}
+	want := []string{
+		"a/runner says: ValueError: foo.pck (30 times)",
+		"In the end: a/runner is started no more (stuck).",
+	}
+	v := check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: check.Stuck, Subject: "a/runner", Step: -1, Explanation: "a/runner is started no more"}}}
+	if diff := cmp.Diff(want, Story(steps, v)); diff != "" {
+		t.Error(diff)
 	}
 }
 

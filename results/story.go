@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -22,23 +23,29 @@ const MaxStory = 20
 // path.
 func Story(steps []history.Step, v check.Verdict) []string {
 	t := teller{names: shortNames(steps), subjects: map[string]bool{}, down: map[string]bool{}}
-	spoken := map[int]bool{}
+	spoken := map[int]bool{}   // steps after which what was said matters
+	stuck := map[string]bool{} // processes whose every word matters
 	for _, a := range slices.Concat(v.Anomalies, v.Allowed) {
 		t.subjects[a.Subject] = true
 		spoken[a.Step] = spoken[a.Step] || a.Kind == check.MisleadingError
+		stuck[a.Subject] = stuck[a.Subject] || a.Kind == check.Stuck
 	}
+	shorten := shortener(t.names)
 	var told []sentence
 	for _, s := range steps {
 		if text, weight := t.tell(s); weight > 0 {
 			told = append(told, sentence{s.Process, text, weight, 1})
 		}
-		if spoken[s.Index] {
-			for _, l := range s.Lines {
-				told = append(told, sentence{l.Process, fmt.Sprintf("says: %s", clip(oneLine(l.Text), 100)), 3, 1})
+		for _, l := range s.Lines {
+			if spoken[s.Index] || stuck[l.Process] {
+				told = append(told, sentence{l.Process, "says: " + clip(shorten(oneLine(l.Text)), 120), 3, 1})
 			}
 		}
 	}
 	end := ending(v)
+	for i := range end {
+		end[i] = shorten(end[i])
+	}
 	return append(lines(merge(told), MaxStory-len(end)), end...)
 }
 
@@ -196,6 +203,20 @@ func shortNames(steps []history.Step) map[string]string {
 		}
 	}
 	return names
+}
+
+// shortener replaces what long stems stand for in a text: a program names the
+// entry, a reader wants to know which message that is.
+func shortener(names map[string]string) func(string) string {
+	stems := slices.Sorted(maps.Keys(names))
+	slices.SortStableFunc(stems, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, stem := range stems {
+		if len(stem) >= 16 { // a short one may be part of any word
+			pairs = append(pairs, stem, names[stem])
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace
 }
 
 // stem takes the endings off a name: "1.5+ab.pck.tmp" gives "1.5+ab" and
