@@ -1,0 +1,207 @@
+// Package cli is the command line, one file for each verb.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"screwtape/harness/check"
+	"screwtape/harness/node"
+	"screwtape/results"
+)
+
+// Exit codes, as Jepsen has them.
+const (
+	exitAnomaly = 1   // something broke its promise
+	exitUnknown = 2   // it cannot be told
+	exitArgs    = 254 // the arguments make no sense; nothing was done
+	exitFailure = 255 // the harness itself failed
+)
+
+// An exit is an error that has been told already, and that is left to be the
+// exit code.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// exitFor is what a verb returns for a verdict.
+func exitFor(v check.Validity) error {
+	switch v {
+	case check.Valid:
+		return nil
+	case check.Invalid:
+		return exit(exitAnomaly)
+	}
+	return exit(exitUnknown)
+}
+
+// badArgs is an error in what the command was given: a flag, an argument, or a
+// file that an argument names.
+type badArgs struct{ error }
+
+// A command is one call of screwtape.
+type command struct {
+	out, err io.Writer
+	root     string       // --results: where runs are kept
+	parsed   bool         // flags and arguments are understood, and a verb runs
+	run      *results.Run // what is being written, for the log of a failure
+}
+
+// Main is the main function of screwtape. It returns the exit code.
+func Main() int {
+	c := &command{out: os.Stdout, err: os.Stderr}
+	return c.execute(interruptible(), os.Args[1:])
+}
+
+// interruptible is cancelled by the first signal that asks us to end. The
+// second one ends us at once.
+func interruptible() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(exitFailure)
+	}()
+	return ctx
+}
+
+func (c *command) execute(ctx context.Context, args []string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			code = c.failed(fmt.Errorf("panic: %v", p), debug.Stack())
+		}
+	}()
+	root := c.newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var status exit
+	var bad badArgs
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	case !c.parsed || errors.As(err, &bad):
+		fmt.Fprintln(c.err, "screwtape:", err)
+		return exitArgs
+	}
+	return c.failed(err, nil)
+}
+
+// failed says in one line that the harness has failed, and where its log is.
+func (c *command) failed(err error, stack []byte) int {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	log, logErr := c.logFailure(err, stack)
+	if logErr != nil {
+		fmt.Fprintf(c.err, "screwtape: the harness failed: %s (and its log cannot be written: %v)\n%s", line, logErr, stack)
+		return exitFailure
+	}
+	fmt.Fprintf(c.err, "screwtape: the harness failed: %s; its log is %s\n", line, log)
+	return exitFailure
+}
+
+// logFailure writes the failure to the log of the run, or of its own where
+// there is no run.
+func (c *command) logFailure(err error, stack []byte) (string, error) {
+	text := fmt.Sprintf("%s\nfailed: %v\n%s", strings.Join(os.Args, " "), err, stack)
+	if c.run != nil {
+		return filepath.Join(c.run.Dir, "log"), c.run.Logf("%s", text)
+	}
+	if err := os.MkdirAll(c.root, 0o777); err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(c.root, "failure-*.log")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text)
+	return f.Name(), errors.Join(err, f.Close())
+}
+
+// begin starts a run, once the arguments are known to be good.
+func (c *command) begin(t results.Test) (*results.Run, error) {
+	t.Args = os.Args[1:]
+	run, err := results.Create(c.root, t)
+	if err != nil {
+		return nil, badArgs{err}
+	}
+	c.run = run
+	return run, run.Logf("screwtape %s", strings.Join(os.Args[1:], " "))
+}
+
+// enter puts us where nodes can be made. In the outer process it does not
+// return, so whatever can be wrong with the arguments is to be found before.
+func enter() error {
+	if err := node.Enter(); err != nil {
+		return fmt.Errorf("enter namespaces: %w", err)
+	}
+	return nil
+}
+
+const long = `Screwtape runs programs that share a directory, decides which of their calls
+happens when and what goes wrong, and says what became of their messages.
+
+Exit codes: 0 valid, 1 an anomaly, 2 unknown, 254 bad arguments, 255 the
+harness itself failed.`
+
+const examples = `  screwtape doctor                                   is all there that it needs?
+  screwtape reproduce                                what the thread claims, each claim played
+  screwtape test --nemesis crash,overlap --seed 7    search for what goes wrong
+  screwtape replay C4                                play one schedule, step by step
+  screwtape serve                                    browse what was run`
+
+func (c *command) newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "screwtape VERB",
+		Short:         "A fault-injection harness for programs that coordinate through files",
+		Long:          long,
+		Example:       examples,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			mend := "see screwtape --help"
+			if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
+				mend = "did you mean " + strings.Join(s, " or ") + "?"
+			}
+			return fmt.Errorf("there is no verb %q; %s", args[0], mend)
+		},
+		RunE:              func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		PersistentPreRun:  func(*cobra.Command, []string) { c.parsed = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetOut(c.out)
+	root.SetErr(c.err)
+	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.PersistentFlags().StringVar(&c.root, "results", results.DefaultRoot, "keep runs below this `directory`")
+	root.AddCommand(c.newTest(), c.newReplay())
+	return root
+}
+
+// arguments checks how many arguments there are, and names them in the error.
+func arguments(least, most int, names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fmt.Errorf("%d arguments were given; write %s %s", len(args), cmd.CommandPath(), names)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"path"
+
+	"screwtape/harness"
+	"screwtape/harness/history"
+	"screwtape/results"
+)
+
+// A kept schedule is what, beside its history, is stored of it: enough to judge
+// it again without running anything.
+type kept struct {
+	Tape    string           `json:"tape"` // as text
+	Initial []history.Change `json:"initial"`
+	Steps   []history.Step   `json:"steps"`
+	Bounded string           `json:"bounded,omitempty"` // which bound was hit
+}
+
+// Files of a kept schedule, in the run's directory for the run's own history
+// and in findings/KIND for each finding's.
+const (
+	scheduleFile = "schedule.json"
+	historyFile  = "history.jsonl"
+	reportFile   = "report.html"
+)
+
+// keepSchedule stores a recorded schedule in a directory of the run.
+func keepSchedule(run *results.Run, dir, title string, report results.Report, r *harness.Result) error {
+	data, err := json.Marshal(kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded})
+	if err != nil {
+		return err
+	}
+	if err := run.WriteFile(path.Join(dir, scheduleFile), data); err != nil {
+		return err
+	}
+	var ops bytes.Buffer
+	if err := history.WriteJSONL(&ops, r.History); err != nil {
+		return err
+	}
+	if err := run.WriteFile(path.Join(dir, historyFile), ops.Bytes()); err != nil {
+		return err
+	}
+	page, err := results.HTML(page(title, report, r))
+	if err != nil {
+		return err
+	}
+	return run.WriteFile(path.Join(dir, reportFile), page)
+}
+
+// page is a report that shows one schedule.
+func page(title string, report results.Report, r *harness.Result) results.Page {
+	p := results.Page{Title: title, Report: report, Shown: r.Verdict, Steps: r.Steps, Initial: r.Initial}
+	for _, a := range report.Anomalies {
+		if a.Kind == title || p.Replay == "" {
+			p.Replay = a.Replay
+		}
+	}
+	return p
+}

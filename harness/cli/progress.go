@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"screwtape/harness"
+)
+
+// A progress tells on one line how far a campaign has come: on a terminal over
+// and over on the same one, elsewhere every few seconds on a new one.
+type progress struct {
+	w        io.Writer
+	terminal bool
+	last     harness.Progress // when it was told last
+	shown    bool             // a line stands on the terminal
+}
+
+func newProgress(w io.Writer) *progress { return &progress{w: w, terminal: isTerminal(w)} }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// show tells it, if it is time to.
+func (p *progress) show(now harness.Progress) {
+	every := 5 * time.Second
+	if p.terminal {
+		every = 200 * time.Millisecond
+	}
+	since := now.Elapsed - p.last.Elapsed
+	if since < every {
+		return
+	}
+	rate := float64(now.Schedules-p.last.Schedules) / since.Seconds()
+	line := fmt.Sprintf("%s: %d schedules, %.0f/s, %d traces (%d new), %s", now.Elapsed.Round(time.Second),
+		now.Schedules, rate, now.Traces, now.Traces-p.last.Traces, found(now.Found))
+	p.last = now
+	if p.terminal {
+		fmt.Fprintf(p.w, "\r\033[K%s", line)
+		p.shown = true
+		return
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+// clear takes the line away from the terminal.
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\033[K")
+		p.shown = false
+	}
+}
+
+func found(kinds []string) string {
+	if len(kinds) == 0 {
+		return "no anomalies"
+	}
+	return "found " + strings.Join(kinds, ", ")
+}

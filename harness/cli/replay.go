@@ -1,0 +1,262 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+	"screwtape/results"
+	"screwtape/workloads"
+)
+
+type replayOptions struct {
+	quiet  bool
+	times  int
+	json   bool
+	report string
+}
+
+func (c *command) newReplay() *cobra.Command {
+	var o replayOptions
+	cmd := &cobra.Command{
+		Use:   "replay FILE|CLAIM",
+		Short: "Play a tape on fresh processes",
+		Long: `Play a tape, or a claim's, on fresh processes; show each step, what the programs
+wrote, and what came of it. docs/tapes.md says how to write a tape.
+
+Where the programs do not do what a line wants, the replay ends there with one
+line FILE:LINE: what was wanted and what is on offer, and exit code 2.`,
+		Example: `  screwtape replay C4
+  screwtape replay results/runs/queue/latest/tapes/lost-message.tape
+  screwtape replay my.tape --times 20 -q      does it always go the same way?`,
+		Args: arguments(1, 1, "FILE, or the name of a claim"),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.replay(args[0], &o) },
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show the steps")
+	f.IntVar(&o.times, "times", 1, "play it so often, and compare the logs byte for byte")
+	f.BoolVar(&o.json, "json", false, "print the verdict as one JSON object")
+	f.StringVar(&o.report, "report", "", "write a report (HTML) to this `file`")
+	return cmd
+}
+
+func (c *command) replay(name string, o *replayOptions) error {
+	tape, test, err := openTape(name)
+	if err != nil {
+		return badArgs{err}
+	}
+	if o.times < 1 {
+		return badArgs{fmt.Errorf("--times: %d; give 1 or more", o.times)}
+	}
+	if err := enter(); err != nil {
+		return err
+	}
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	began := time.Now()
+	first, differs, err := playTimes(w, tape, o.times)
+	if err != nil && !harness.Diverged(err) {
+		return err
+	}
+	report := o.judged(name, tape, test, first)
+	report.Seconds = time.Since(began).Seconds()
+	switch {
+	case err != nil:
+		report.Verdict, report.Why, report.Divergences = check.Unknown, err.Error(), 1
+		report.Anomalies, report.Allowed = nil, nil
+	case differs != "":
+		report.Verdict, report.Why, report.Divergences = check.Unknown, differs, 1
+	}
+	if o.report != "" {
+		html, err := results.HTML(page(name, report, first))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(o.report, html, 0o666); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		if err := printJSON(c.out, report); err != nil {
+			return err
+		}
+		return exitFor(report.Verdict)
+	}
+	if !o.quiet {
+		printSteps(c.out, first)
+	}
+	if err != nil {
+		fmt.Fprintln(c.err, err)
+		return exit(exitUnknown)
+	}
+	o.tell(c.out, report, first)
+	return exitFor(report.Verdict)
+}
+
+// openTape reads the tape of that file, or else of that claim, and makes the
+// test that it belongs to.
+func openTape(name string) (*schedule.Tape, *harness.Test, error) {
+	tape, err := readTape(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	test, err := workloads.FromTape(tape)
+	return tape, test, err
+}
+
+func readTape(name string) (*schedule.Tape, error) {
+	f, err := os.Open(name)
+	if err == nil {
+		defer f.Close()
+		return schedule.Parse(name, f)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	claims, err := workloads.Claims()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range claims {
+		if c.ID == name {
+			return c.Tape, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no file %s, and no claim of that name; screwtape list names the claims", name)
+}
+
+// playTimes plays the tape that often. It returns the first result, and how the
+// first of the others that is not like it differs from it.
+func playTimes(w *harness.World, tape *schedule.Tape, times int) (first *harness.Result, differs string, err error) {
+	for n := range times {
+		r, err := w.Replay(tape, harness.Options{Fresh: true, Record: true})
+		if err != nil {
+			return r, "", err
+		}
+		if n == 0 {
+			first = r
+		} else if a, b := first.Log(), r.Log(); a != b {
+			return first, fmt.Sprintf("play %d went another way than the first: %s", n+1, firstDifference(a, b)), nil
+		}
+	}
+	return first, "", nil
+}
+
+// firstDifference shows the first line in which two logs differ.
+func firstDifference(a, b string) string {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for i := range min(len(x), len(y)) {
+		if x[i] != y[i] {
+			return fmt.Sprintf("line %d of the log was %q and is %q", i+1, x[i], y[i])
+		}
+	}
+	return fmt.Sprintf("the log had %d lines and has %d", len(x), len(y))
+}
+
+// judged is the report of a tape.
+func (o *replayOptions) judged(name string, tape *schedule.Tape, t *harness.Test, r *harness.Result) results.Report {
+	report := results.Report{Test: t.Name, Workload: tape.Header.Get("workload"), Profile: t.Header.Get("profile"),
+		Promise: t.Header.Get("promise"), Schedules: o.times, Traces: 1, Faults: r.Faults,
+		Verdict: r.Verdict.Verdict, Why: r.Verdict.Why}
+	if r.Bounded != "" {
+		report.Bounded = 1
+	}
+	report.Anomalies = withTape(r.Verdict.Anomalies, name)
+	report.Allowed = withTape(r.Verdict.Allowed, name)
+	return report
+}
+
+func withTape(list []check.Anomaly, name string) []results.Anomaly {
+	var out []results.Anomaly
+	for _, a := range list {
+		out = append(out, results.Anomaly{Anomaly: a, Tape: name, Replay: replayCommand(name)})
+	}
+	return out
+}
+
+func (o *replayOptions) tell(w io.Writer, report results.Report, r *harness.Result) {
+	if o.times > 1 && report.Divergences == 0 {
+		fmt.Fprintf(w, "played %d times: the same, byte for byte\n", o.times)
+	}
+	tellVerdict(w, report)
+	fmt.Fprintln(w)
+	tellStory(w, "  ", r)
+}
+
+// tellVerdict tells the verdict, and each anomaly on a line.
+func tellVerdict(w io.Writer, report results.Report) {
+	fmt.Fprint(w, report.Verdict)
+	if report.Why != "" {
+		fmt.Fprintf(w, ": %s", report.Why)
+	}
+	fmt.Fprintln(w)
+	for _, a := range report.Anomalies {
+		fmt.Fprintf(w, "  %s: %s\n", a.Kind, a.Explanation)
+	}
+	for _, a := range report.Allowed {
+		fmt.Fprintf(w, "  %s, within the promise %s: %s\n", a.Kind, report.Promise, a.Explanation)
+	}
+}
+
+// printSteps prints each step with the virtual time, and what programs wrote.
+func printSteps(w io.Writer, r *harness.Result) {
+	short := shortener(r)
+	for _, s := range r.Steps {
+		d := s.Decision
+		d.Names = slices.Clone(d.Names)
+		for i, n := range d.Names {
+			d.Names[i] = short(n)
+		}
+		fmt.Fprintf(w, "%4d %8.3fs  %s\n", s.Index+1, s.Time.Seconds(), d)
+		for _, l := range s.Lines {
+			fmt.Fprintf(w, "%16s| %s: %s\n", "", l.Process, l.Text)
+		}
+	}
+	if len(r.Steps) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+// entryName is what Mailman calls an entry, without its extension: a time and
+// a digest.
+var entryName = regexp.MustCompile(`[0-9]+(\.[0-9]+)?\+[0-9a-f]{40}`)
+
+// shortener gives a function that puts into a path the message in place of the
+// entry's name, which says nothing to people.
+func shortener(r *harness.Result) func(string) string {
+	messages := map[string]string{}
+	learn := func(list []history.Change) {
+		for _, c := range list {
+			if c.Note != "" {
+				messages[entryName.FindString(c.Path)] = c.Note
+			}
+		}
+	}
+	learn(r.Initial)
+	for _, s := range r.Steps {
+		learn(s.Changes)
+	}
+	return func(path string) string {
+		return entryName.ReplaceAllStringFunc(path, func(entry string) string {
+			if m := messages[entry]; m != "" {
+				return m
+			}
+			return entry[:strings.IndexByte(entry, '+')+9] + "~"
+		})
+	}
+}

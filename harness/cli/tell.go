@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"screwtape/harness"
+	"screwtape/results"
+)
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// tell tells in words what came of a test.
+func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out *harness.Outcome) {
+	fmt.Fprintf(w, "%s: %s", r.Test, r.Verdict)
+	if r.Why != "" {
+		fmt.Fprintf(w, ": %s", r.Why)
+	}
+	fmt.Fprintf(w, "\n%s in %.1f s, seed %d, strategy %s; ended by %s\n", count(r.Schedules, "schedule"), r.Seconds, r.Seed, o.strategy, out.Stopped)
+	fmt.Fprintf(w, "%s; by Good and Turing's estimate the next schedule is a new one with a chance of %.2g\n",
+		count(r.Traces, "distinct trace"), out.Coverage.Residual())
+	fmt.Fprintf(w, "faults: %s; %s played twice, %s; %d hit a bound; %d unconfirmed\n", faults(r),
+		count(out.Twice, "schedule"), count(r.Divergences, "divergence"), r.Bounded, out.Unconfirmed)
+	for _, d := range out.Divergences {
+		fmt.Fprintf(w, "divergence: %s\n", d)
+	}
+	for _, a := range r.Anomalies {
+		o.tellAnomaly(w, "", a, out)
+	}
+	for _, a := range r.Allowed {
+		o.tellAnomaly(w, ", within the promise "+r.Promise, a, out)
+	}
+	fmt.Fprintf(w, "\nrun: %s\nreport: %s\n", run.Dir, filepath.Join(run.Dir, "report.html"))
+}
+
+func (o *testOptions) tellAnomaly(w io.Writer, allowed string, a results.Anomaly, out *harness.Outcome) {
+	f := finding(out, a.Kind)
+	fmt.Fprintf(w, "\n%s%s: %s\n", a.Kind, allowed, a.Explanation)
+	fmt.Fprintf(w, "  %d of %s; first in schedule %d, after %.1f s; %s\n", a.Count, count(out.Schedules, "schedule"), f.Schedule, f.Seconds, o.status(f))
+	if f.Confirmed {
+		tellStory(w, "    ", f.Result)
+	}
+	fmt.Fprintf(w, "  replay: %s\n", a.Replay)
+}
+
+// status says how sure and how small a finding is.
+func (o *testOptions) status(f harness.Finding) string {
+	switch {
+	case !f.Confirmed:
+		return "UNCONFIRMED: it did not come back on fresh processes"
+	case o.noShrink:
+		return "confirmed on fresh processes"
+	}
+	text := fmt.Sprintf("confirmed on fresh processes, shrunk to %s in %s", count(len(f.Result.Tape.Lines), "line"), plural(f.Tries, "try", "tries"))
+	if !f.Minimal {
+		text += " (maybe not the fewest)"
+	}
+	return text
+}
+
+func finding(out *harness.Outcome, kind string) harness.Finding {
+	for _, f := range out.Findings {
+		if f.Anomaly.Kind == kind {
+			return f
+		}
+	}
+	return harness.Finding{}
+}
+
+func tellStory(w io.Writer, indent string, r *harness.Result) {
+	for _, line := range results.Story(r.Steps, r.Verdict) {
+		fmt.Fprintf(w, "%s%s\n", indent, line)
+	}
+}
+
+func faults(r results.Report) string {
+	var parts []string
+	for _, kind := range r.FaultKinds() {
+		parts = append(parts, fmt.Sprintf("%d %s", r.Faults[kind], kind))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, what string) string { return plural(n, what, what+"s") }
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+func join[T ~string](list []T, sep string) string {
+	texts := make([]string, len(list))
+	for i, s := range list {
+		texts[i] = string(s)
+	}
+	return strings.Join(texts, sep)
+}
+
+// replayCommand is the command that plays a tape, fit for a shell.
+func replayCommand(file string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-:=@"
+	if strings.Trim(file, plain) != "" {
+		file = "'" + strings.ReplaceAll(file, "'", `'\''`) + "'"
+	}
+	return "screwtape replay " + file
+}

@@ -1,0 +1,309 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/schedule"
+	"screwtape/results"
+	"screwtape/runner/profile"
+	"screwtape/runner/samples"
+	"screwtape/workloads"
+)
+
+type testOptions struct {
+	workload string
+	queue    workloads.QueueConfig
+	nodes    int
+	slices   string
+	promise  string
+
+	strategy  string
+	seed      uint64
+	schedules int
+	budget    time.Duration
+	stale     int
+	fresh     bool
+	noShrink  bool
+
+	json  bool
+	junit string
+}
+
+func (c *command) newTest() *cobra.Command {
+	o := testOptions{queue: workloads.DefaultQueue()}
+	cmd := &cobra.Command{
+		Use:   "test",
+		Short: "Search the schedules of a test for anomalies",
+		Long: `Search the schedules of a test for anomalies. Of each kind that is found, the
+first schedule is played again on fresh processes, made as short as it gets,
+and kept as a tape with its story and a report.
+
+The search is the same for the same seed. Ctrl-C ends it, and what there is by
+then is told and kept; a second Ctrl-C ends it at once.`,
+		Example: `  screwtape test --nemesis crash,overlap --strategy random --schedules 500 --seed 7
+  screwtape test --slices a:0/2,b:0/4 --messages 8
+  screwtape test --nemesis crash --promise at-least-once --budget 30s
+  screwtape test --bugs no-recovery --nemesis crash --json`,
+		Args: arguments(0, 0, "without any"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.budget > 0 && !cmd.Flags().Changed("schedules") {
+				o.schedules = 0
+			}
+			return c.test(cmd.Context(), &o)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	q := &o.queue
+	f.StringVar(&o.workload, "workload", "queue", "what clients do and what must hold: queue")
+	f.StringVar(&q.Profile, "profile", q.Profile, "the runners do as this `version`: "+strings.Join(profile.Names(), ", "))
+	f.IntVar(&o.nodes, "nodes", len(q.Nodes), "how many nodes; they are called a, b, c, ...")
+	f.IntVar(&q.Messages, "messages", q.Messages, "how many messages are put into the queue")
+	f.StringVar(&q.Sample, "sample", q.Sample, "put in this `message`: "+strings.Join(samples.Names(), ", "))
+	f.StringVar(&o.slices, "slices", "", "a runner for each slice of the queue, a `list` NODE:INDEX/COUNT,...\n(default: a slice for each node, or with the nemesis overlap all of the queue)")
+	f.StringSliceVar(&q.Late, "late", nil, "`programs` that start in the middle, such as b/runner")
+	f.BoolVar(&q.Inject, "inject", false, "a program on the last node puts the message in")
+	f.BoolVar(&q.BadName, "bad-name", false, "a file with a bad name lies in the queue")
+	f.BoolVar(&q.SaveBad, "save-bad", q.SaveBad, "runners preserve what they cannot read")
+	f.StringVar(&q.Bugs, "bugs", "", "plant these bugs in the runners, a `list` with commas; screwtape list tells them")
+	f.StringSliceVar(&q.Nemeses, "nemesis", nil, "what goes wrong: crash, overlap, tempfail")
+	f.IntVar(&q.Crashes, "crashes", q.Crashes, "at most so many crashes in a schedule")
+	f.StringVar(&o.promise, "promise", string(q.Promise), fmt.Sprintf("what must hold: %s", join(check.Promises, ", ")))
+	f.StringVar(&o.strategy, "strategy", "portfolio", "how schedules are drawn: "+strings.Join(schedule.SearchNames(), ", "))
+	f.Uint64Var(&o.seed, "seed", 1, "draw the schedules that belong to this number")
+	f.IntVar(&o.schedules, "schedules", 500, "end after so many; 0 for no bound")
+	f.DurationVar(&o.budget, "budget", 0, "end after so long, such as 30s; then there is no bound on schedules but one that is given")
+	f.IntVar(&o.stale, "until-stale", 0, "end after so many schedules without a new trace")
+	f.BoolVar(&o.fresh, "fresh", false, "start all programs anew for each schedule")
+	f.BoolVar(&o.noShrink, "no-shrink", false, "leave the tapes as long as they were recorded")
+	f.BoolVar(&o.json, "json", false, "print the verdict as one JSON object")
+	f.StringVar(&o.junit, "junit", "", "write the verdict as JUnit XML to this `file` too")
+	return cmd
+}
+
+// make makes the test and the search, or says what is wrong with the flags.
+func (o *testOptions) make() (*harness.Test, schedule.Search, error) {
+	if o.workload != "queue" {
+		return nil, nil, fmt.Errorf("--workload: no workload %q; there is queue", o.workload)
+	}
+	if o.nodes < 1 || o.nodes > 26 {
+		return nil, nil, fmt.Errorf("--nodes: %d; there can be 1 to 26", o.nodes)
+	}
+	if o.queue.Messages < 0 || o.queue.Crashes < 0 || o.schedules < 0 || o.stale < 0 || o.budget < 0 {
+		return nil, nil, fmt.Errorf("--messages, --crashes, --schedules, --until-stale and --budget cannot be negative")
+	}
+	if o.schedules == 0 && o.budget == 0 && o.stale == 0 {
+		return nil, nil, fmt.Errorf("nothing ends the search; give --schedules, --budget or --until-stale")
+	}
+	o.queue.Nodes = nil
+	for i := range o.nodes {
+		o.queue.Nodes = append(o.queue.Nodes, string(rune('a'+i)))
+	}
+	var err error
+	if o.queue.Slices, err = workloads.ParseSlices(strings.ReplaceAll(o.slices, ",", " ")); err != nil {
+		return nil, nil, fmt.Errorf("--slices: %w", err)
+	}
+	o.queue.Promise = check.Promise(o.promise)
+	search, err := schedule.NewSearch(searchName(o.strategy), o.seed)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--strategy: %w", err)
+	}
+	test, err := workloads.NewQueue(o.queue)
+	return test, search, err
+}
+
+// searchName lets pct stand for the depth that finds the most.
+func searchName(name string) string {
+	if name == "pct" {
+		return "pct3"
+	}
+	return name
+}
+
+func (c *command) test(ctx context.Context, o *testOptions) error {
+	test, search, err := o.make()
+	if err != nil {
+		return badArgs{err}
+	}
+	if err := enter(); err != nil {
+		return err
+	}
+	run, err := c.begin(results.Test{Name: test.Name, Workload: o.workload, Profile: o.queue.Profile,
+		Promise: o.promise, Nodes: test.Nodes, Seed: o.seed})
+	if err != nil {
+		return err
+	}
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	progress := newProgress(c.err)
+	defer progress.clear()
+	out, err := w.Explore(ctx, harness.Campaign{Search: search, Schedules: o.schedules, Budget: o.budget,
+		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Progress: progress.show})
+	progress.clear()
+	if err != nil {
+		return err
+	}
+	calm, err := undisturbed(w, test)
+	if err != nil {
+		return err
+	}
+	report, err := o.keep(run, test, out, calm)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		if err := printJSON(c.out, report); err != nil {
+			return err
+		}
+	} else {
+		o.tell(c.out, run, report, out)
+	}
+	return exitFor(report.Verdict)
+}
+
+// undisturbed plays the schedule in which nothing goes wrong, for the record
+// of a run that found nothing.
+func undisturbed(w *harness.World, t *harness.Test) (*harness.Result, error) {
+	tape := &schedule.Tape{Header: t.Header, Sparse: true}
+	r, err := w.Replay(tape, harness.Options{Fresh: true, Record: true})
+	if err != nil {
+		return nil, fmt.Errorf("the undisturbed schedule: %w", err)
+	}
+	return r, nil
+}
+
+// keep writes the run, and returns its report.
+func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outcome, calm *harness.Result) (results.Report, error) {
+	findings := slices.Clone(out.Findings)
+	slices.SortStableFunc(findings, func(a, b harness.Finding) int { return check.CompareKinds(a.Anomaly.Kind, b.Anomaly.Kind) })
+	report := results.Report{Test: t.Name, Workload: o.workload, Profile: o.queue.Profile, Promise: o.promise,
+		Schedules: out.Schedules, Traces: out.Coverage.Traces(), Faults: out.Faults, Divergences: len(out.Divergences),
+		Bounded: out.Bounded, Seconds: out.Seconds, Seed: o.seed, Run: run.Dir}
+	report.Verdict, report.Why = o.verdict(out)
+	for i := range findings {
+		a, err := o.keepTape(run, out, &findings[i])
+		if err != nil {
+			return report, err
+		}
+		if findings[i].Allowed {
+			report.Allowed = append(report.Allowed, a)
+		} else {
+			report.Anomalies = append(report.Anomalies, a)
+		}
+	}
+	shown := calm
+	for i := len(findings) - 1; i >= 0; i-- {
+		f := &findings[i]
+		if !f.Confirmed {
+			continue
+		}
+		if err := keepSchedule(run, "findings/"+f.Anomaly.Kind, f.Anomaly.Kind, report, f.Result); err != nil {
+			return report, err
+		}
+		shown = f.Result
+	}
+	if err := run.WriteHistory(shown.History); err != nil {
+		return report, err
+	}
+	if err := run.WriteLogs(shown.Logs); err != nil {
+		return report, err
+	}
+	if err := keepSchedule(run, ".", t.Name, report, shown); err != nil {
+		return report, err
+	}
+	return report, o.finish(run, report)
+}
+
+// keepTape writes a finding's tape, and says what the finding is.
+func (o *testOptions) keepTape(run *results.Run, out *harness.Outcome, f *harness.Finding) (results.Anomaly, error) {
+	tape := *f.Result.Tape
+	tape.Header = slices.Clone(tape.Header)
+	tape.Header.Set("anomaly", f.Anomaly.Kind)
+	tape.Header.Set("found", fmt.Sprintf("strategy %s, seed %d, schedule %d", o.strategy, o.seed, f.Schedule))
+	file, err := run.WriteTape(f.Anomaly.Kind, tape.String())
+	a := results.Anomaly{Anomaly: f.Anomaly, Tape: file, Replay: replayCommand(file),
+		Unconfirmed: !f.Confirmed, Count: out.Counts[f.Anomaly.Kind]}
+	// The step is that of the schedule that is kept.
+	for _, shown := range slices.Concat(f.Result.Verdict.Anomalies, f.Result.Verdict.Allowed) {
+		if shown.Kind == f.Anomaly.Kind {
+			a.Anomaly = shown
+			break
+		}
+	}
+	return a, err
+}
+
+// finish writes what there is to show, and last of all the verdict.
+func (o *testOptions) finish(run *results.Run, report results.Report) error {
+	junit, err := results.JUnit(report)
+	if err != nil {
+		return err
+	}
+	if o.junit != "" {
+		if err := os.WriteFile(o.junit, junit, 0o666); err != nil {
+			return err
+		}
+	}
+	if err := run.WriteFile("junit.xml", junit); err != nil {
+		return err
+	}
+	if err := run.WriteFile("summary.md", []byte(results.Summary(report))); err != nil {
+		return err
+	}
+	return run.WriteVerdict(report)
+}
+
+// verdict judges the campaign: a promise is broken only by what came back on
+// fresh processes, and kept only where all was seen that was asked for.
+func (o *testOptions) verdict(out *harness.Outcome) (check.Validity, string) {
+	var unconfirmed []string
+	for _, f := range out.Findings {
+		switch {
+		case f.Allowed:
+		case f.Confirmed:
+			return check.Invalid, ""
+		default:
+			unconfirmed = append(unconfirmed, f.Anomaly.Kind)
+		}
+	}
+	switch {
+	case len(unconfirmed) > 0:
+		return check.Unknown, strings.Join(unconfirmed, ", ") + " did not come back on fresh processes"
+	case out.Stopped == "interrupted":
+		return check.Unknown, fmt.Sprintf("interrupted after %s", count(out.Schedules, "schedule"))
+	case out.Schedules == 0:
+		return check.Unknown, "no schedule was played"
+	case len(out.Divergences) > 0:
+		return check.Unknown, fmt.Sprintf("of %s that were played twice, %d went another way the second time", count(out.Twice, "schedule"), len(out.Divergences))
+	case out.Bounded > 0:
+		return check.Unknown, count(out.Bounded, "schedule") + " hit a bound and was not seen to its end"
+	}
+	if missing := o.notInjected(out); len(missing) > 0 {
+		return check.Unknown, strings.Join(missing, " and ") + " was asked for and never happened; draw more schedules"
+	}
+	return check.Valid, ""
+}
+
+// notInjected are the nemeses that did nothing in any schedule.
+func (o *testOptions) notInjected(out *harness.Outcome) []string {
+	verbs := map[string]string{"crash": schedule.Crash, "tempfail": schedule.Defer}
+	var missing []string
+	for _, name := range o.queue.Nemeses {
+		if verb, ok := verbs[name]; ok && out.Faults[verb] == 0 {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
