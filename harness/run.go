@@ -276,14 +276,14 @@ func (w *World) options(p *play) []schedule.Option {
 // mayStart reports whether the start of a program that is down is a step like
 // any other: of a client's program that has not run yet, and, when everything
 // is mended, of whatever should be up.
-func (q *Process) mayStart(healing bool) bool {
+func (p *Process) mayStart(healing bool) bool {
 	switch {
-	case q.program == nil:
+	case p.program == nil:
 		return false
-	case q.program.Once:
-		return q.starts == 0
+	case p.program.Once:
+		return p.starts == 0
 	default:
-		return healing && q.starts > 0 && q.exits <= restartLimit
+		return healing && p.starts > 0 && p.exits <= restartLimit
 	}
 }
 

@@ -12,10 +12,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"screwtape/harness/check"
 	"screwtape/harness/history"
@@ -151,6 +153,35 @@ func TestLongStory(t *testing.T) {
 			t.Errorf("line %q", line)
 		}
 	}
+}
+
+// Whatever the steps and names are, a story is short and of plain lines.
+func TestStoryOfAnything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"ok", "ENOENT", "EEXIST", "rename", "open", "deliver", "start", "crash", "a/runner", "q/1+a.pck", "q/1+a.bak", "m0", ""}))
+		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) history.Step {
+			return history.Step{
+				Decision: schedule.Decision{Process: text.Draw(t, "process"), Verb: text.Draw(t, "verb"), Outcome: text.Draw(t, "outcome"), Names: rapid.SliceOfN(text, 0, 3).Draw(t, "names")},
+				Index:    rapid.IntRange(0, 9).Draw(t, "index"), Conflict: rapid.IntRange(-1, 3).Draw(t, "conflict"),
+				Lines:   []history.Line{{Process: text.Draw(t, "who"), Text: text.Draw(t, "line")}},
+				Changes: []history.Change{{Path: text.Draw(t, "path"), Note: text.Draw(t, "note")}},
+			}
+		}), 0, 60).Draw(t, "steps")
+		kind := rapid.SampledFrom(check.Kinds)
+		anomalies := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) check.Anomaly {
+			return check.Anomaly{Kind: kind.Draw(t, "kind"), Subject: text.Draw(t, "subject"), Explanation: text.Draw(t, "explanation"), Step: rapid.IntRange(-1, 9).Draw(t, "step")}
+		}), 0, 9)
+		v := check.Verdict{Verdict: check.Invalid, Anomalies: anomalies.Draw(t, "anomalies"), Allowed: anomalies.Draw(t, "allowed")}
+		story := Story(steps, v)
+		if len(story) == 0 || len(story) > MaxStory {
+			t.Errorf("%d lines", len(story))
+		}
+		for _, line := range story {
+			if oneLine(line) != line || len(line) > 2000 {
+				t.Errorf("%q", line)
+			}
+		}
+	})
 }
 
 // A program that ends again and again is heard.
@@ -291,6 +322,55 @@ func TestLatestIsRelative(t *testing.T) {
 		if _, err := Open(filepath.Join(moved, link)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Runs that begin in the same second get directories of their own.
+func TestCreateAtOnce(t *testing.T) {
+	root := t.TempDir()
+	when := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	dirs := make([]string, 20)
+	var g sync.WaitGroup
+	for i := range dirs {
+		g.Go(func() {
+			run, err := Create(root, Test{Name: "x", Seed: uint64(i), Started: when})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			dirs[i] = run.Dir
+		})
+	}
+	g.Wait()
+	for i, dir := range dirs {
+		if run, err := Open(dir); err != nil || run.Test.Seed != uint64(i) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("%v, %v; want latest and x alone", entries, err)
+	}
+}
+
+// What a run that was killed while it wrote a file leaves behind disturbs
+// nobody, and is replaced when it goes on.
+func TestHalfAFile(t *testing.T) {
+	run, err := Create(t.TempDir(), Test{Name: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(run.Dir, "verdict.json.tmp"), []byte(`{"sch`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Open(run.Dir); err != nil || got.Phase != Started {
+		t.Errorf("phase %v, %v", got, err)
+	}
+	if err := run.WriteVerdict(Report{Verdict: check.Valid}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(run.Dir, "verdict.json.tmp")); !os.IsNotExist(err) {
+		t.Error("half a file is left")
 	}
 }
 

@@ -87,10 +87,10 @@ func Create(root string, test Test) (*Run, error) {
 	if err := run.writeJSON("test.json", test); err != nil {
 		return nil, err
 	}
-	if err := relink(filepath.Join(parent, "latest"), base); err != nil {
+	if err := relink(parent, base, base); err != nil {
 		return nil, err
 	}
-	return run, relink(filepath.Join(root, "latest"), filepath.Join(name, base))
+	return run, relink(root, filepath.Join(name, base), name+"-"+base)
 }
 
 // stamp is the time in a run's name, UTC. Names sort as their times do.
@@ -123,14 +123,14 @@ func dirName(test string) string {
 	return name[:min(len(name), 100)]
 }
 
-// relink makes link a symbolic link to target, at once.
-func relink(link, target string) error {
-	tmp := fmt.Sprintf("%s.tmp%d", link, os.Getpid())
-	os.Remove(tmp) // left by a run that was killed
+// relink makes DIR/latest a symbolic link to target, at once. The link is made
+// under a name of this run's own, since others may begin at the same time.
+func relink(dir, target, own string) error {
+	tmp := filepath.Join(dir, "latest."+own)
 	if err := os.Symlink(target, tmp); err != nil {
 		return err
 	}
-	return os.Rename(tmp, link)
+	return os.Rename(tmp, filepath.Join(dir, "latest"))
 }
 
 // WriteFile puts a file into the run, at once and whole. The name is a path

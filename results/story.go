@@ -266,7 +266,7 @@ func lines(told []sentence, room int) []string {
 		if s.times > 1 {
 			text += fmt.Sprintf(" (%d times)", s.times)
 		}
-		out = append(out, text)
+		out = append(out, oneLine(text))
 	}
 	return out
 }

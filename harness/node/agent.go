@@ -49,13 +49,13 @@ type report struct {
 // Agent is the main function of a node's agent. The control socket is
 // descriptor 3.
 func Agent() {
-	conn := os.NewFile(3, "control")
-	if err := agent(int(conn.Fd())); err != nil {
-		send(int(conn.Fd()), report{Error: err.Error()})
-		os.Exit(1)
-	}
+	const control = 3
+	err := agent(control)
+	send(control, report{Error: err.Error()})
+	os.Exit(1)
 }
 
+// agent serves the controller, and returns only when something is wrong.
 func agent(control int) error {
 	var s setup
 	mounts, err := receive(control, &s)

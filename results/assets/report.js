@@ -121,8 +121,10 @@
     for (const [i, row] of drawn) {
       if (i < first || i > last) { row.remove(); drawn.delete(i); }
     }
-    for (let i = first; i <= last; i++) {
-      if (!drawn.has(i)) { const row = makeRow(i); drawn.set(i, row); rows.append(row); }
+    const before = drawn.size;
+    for (let i = first; i <= last; i++) if (!drawn.has(i)) drawn.set(i, makeRow(i));
+    if (drawn.size > before) { // in their order, for those who hear them read
+      rows.append(...[...drawn.keys()].sort((a, b) => a - b).map((i) => drawn.get(i)));
     }
     drawWires();
   }
