@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -96,6 +97,12 @@ func serve(t *testing.T, store *Store, nodes int) []*node {
 	if err := store.MkdirAll("shared", 0o777); err != nil {
 		t.Fatal(err)
 	}
+	// A thread that waits for our answer outside what Go knows as a system
+	// call (epoll_ctl, a page fault) cannot be stopped, and stopping the world
+	// for a collection would wait for it, with the pump already stopped.
+	old := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(old) })
+
 	s := &server{t: t, store: store}
 	var list []*node
 	for range nodes {
@@ -117,6 +124,9 @@ func serve(t *testing.T, store *Store, nodes int) []*node {
 		list = append(list, &node{m, dir, s})
 		s.wg.Add(1)
 		go s.pump(m)
+		if err := neverPoll(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// A test that hangs on its own mount could not even be killed: end the
 	// mounts, and with them whoever waits.
@@ -143,6 +153,18 @@ func serve(t *testing.T, store *Store, nodes int) []*node {
 		s.checkEffects()
 	})
 	return list
+}
+
+// neverPoll has the kernel learn that files here cannot be polled, before Go's
+// runtime asks by an epoll_ctl that its scheduler does not know to block.
+func neverPoll(dir string) error {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR, 0o600)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	defer unix.Close(fd)
+	_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return os.NewSyscallError("poll", err)
 }
 
 // pump answers a mount's requests until it is unmounted.
