@@ -1,13 +1,11 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,6 +48,12 @@ func (w *World) onTrap(h *host) error {
 		return w.answerClock(t, &held)
 	case node.Sleep:
 		return w.fallAsleep(t, &held, c)
+	case node.Alarm:
+		return w.setAlarm(t, &held)
+	case node.Random:
+		return w.answerRandom(t, &held)
+	case node.Signal:
+		c.names = w.signalNames(t, &held)
 	case node.Fork:
 		c.ordinary, c.forks = true, true
 		t.proc.relist = true
@@ -221,78 +225,6 @@ func (w *World) interrupt(m *share.Mount, unique uint64) {
 			return
 		}
 	}
-}
-
-// answerClock answers a clock read with the node's virtual clock. Each read
-// finds it a microsecond on, as it would on any machine, so that two names
-// made of the time differ.
-func (w *World) answerClock(t *Thread, h *node.Held) error {
-	host := t.proc.host
-	host.ticks += time.Microsecond
-	now := Epoch.Add(w.now + host.ticks)
-	sec, nsec := uint64(now.Unix()), uint64(now.Nanosecond())
-	var err error
-	value := int64(0)
-	switch h.Nr {
-	case unix.SYS_CLOCK_GETTIME:
-		if monotonic(int32(h.Args[0])) {
-			since := w.now + host.ticks + uptime
-			sec, nsec = uint64(since/time.Second), uint64(since%time.Second)
-		}
-		err = node.WriteWords(t.tid, h.Args[1], sec, nsec)
-	case unix.SYS_GETTIMEOFDAY:
-		err = node.WriteWords(t.tid, h.Args[0], sec, nsec/1000)
-	case unix.SYS_TIME:
-		value = int64(sec)
-		if h.Args[0] != 0 {
-			err = node.WriteWords(t.tid, h.Args[0], sec)
-		}
-	}
-	if errors.Is(err, unix.EFAULT) {
-		host.Trap.Return(h.ID, 0, unix.EFAULT)
-		return nil
-	}
-	host.Trap.Return(h.ID, value, 0)
-	return nil
-}
-
-// uptime is how long a node has been up when a schedule begins.
-const uptime = time.Hour
-
-func monotonic(clock int32) bool {
-	switch clock {
-	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_TAI:
-		return false
-	}
-	return true
-}
-
-// fallAsleep holds a clock_nanosleep(2) until its wake-up is decided.
-func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
-	words, err := node.ReadWords(t.tid, h.Args[2], 2)
-	if err != nil {
-		t.proc.host.Trap.Continue(h.ID) // the kernel will refuse it
-		return nil
-	}
-	d := time.Duration(words[0])*time.Second + time.Duration(words[1])
-	if h.Args[1]&unix.TIMER_ABSTIME != 0 {
-		d -= realClock(int32(h.Args[0]))
-		// What the program's own way to this call took is not part of it.
-		d = max(0, d+time.Millisecond-1).Truncate(time.Millisecond)
-	}
-	t.call, t.trap, t.asleep, t.sleep, t.until = c, h, true, d, w.now+d
-	t.proc.rested = true
-	return nil
-}
-
-// realClock reads one of the machine's clocks: absolute sleeps of programs
-// that read their clock without a system call refer to it.
-func realClock(clock int32) time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(clock, &ts) != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
 }
 
 // onSink clears the mail sinks' bell; what has changed is looked up.

@@ -3,6 +3,7 @@ package harness
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -42,8 +43,13 @@ type Process struct {
 	partial []byte // of a line that has not ended yet
 
 	mutated bool   // its last step changed something that others can see
-	woke    uint64 // version of the share when it last woke
-	rested  bool   // it has gone to sleep since the schedule began or since it was started
+	woke    uint64 // version of the share when it last woke; 0 if it has not
+	idle    int    // how often it has woken since without any change
+	paused  bool   // nothing of it goes on
+
+	alarm  time.Duration // virtual time of its timer; 0 is none
+	every  time.Duration // period of its timer; 0 is once
+	random *rand.Rand    // what it gets from getrandom(2)
 }
 
 // A Thread is one thread of a process, and the call that it is in.
@@ -103,7 +109,8 @@ func (w *World) start(p *Process) error {
 		return err
 	}
 	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
-	p.born, p.children, p.mutated, p.rested = 0, 0, false, false
+	p.born, p.children, p.mutated, p.paused = 0, 0, false, false
+	p.woke, p.idle, p.alarm, p.every, p.random = 0, 0, 0, 0, nil
 	p.inner = 1000*(p.index+1) + 100*p.starts
 	p.starts++
 	return p.host.Launch(node.Launch{
@@ -130,8 +137,14 @@ func (w *World) kill(p *Process) {
 	if !p.alive || p.pid == 0 {
 		return
 	}
-	p.host.mail.abandon(p.label)
 	unix.Kill(p.pid, unix.SIGKILL)
+	w.doomed(p)
+}
+
+// doomed notes that a process is about to die of a signal. What it was held at
+// does not happen.
+func (w *World) doomed(p *Process) {
+	p.host.mail.abandon(p.label)
 	p.killed = true
 	for _, t := range p.threads {
 		if t.request != nil {

@@ -42,10 +42,10 @@ func (w *World) reset(fresh bool) error {
 	}
 	w.now = 0
 	for _, h := range w.hosts {
-		h.ticks = 0
+		h.ticks, h.skew = 0, 0
 	}
 	for _, p := range w.programs {
-		p.woke, p.mutated = 0, false
+		p.woke, p.idle, p.mutated, p.paused, p.random = 0, 0, false, false, nil
 		for _, t := range p.threads {
 			t.until = t.sleep
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+	"golang.org/x/sys/unix"
 
 	"screwtape/harness/check"
 	"screwtape/harness/history"
@@ -141,6 +142,12 @@ func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 		return err
 	}
 	d.Outcome = outcome()
+	if d.Verb == "kill" && d.Outcome == "ok" {
+		w.sent(d.Names)
+		if err := w.settle(); err != nil {
+			return err
+		}
+	}
 	f := w.footprint(d)
 	if actor := w.actor(d.Process); actor != nil {
 		actor.mutated = d.Verb == schedule.Deliver || w.store.Version() != version
@@ -180,12 +187,28 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		p.at(w).Add("nemesis", history.Info, "start", d.Process, "")
 		return said(""), nil
 	case schedule.Wake:
-		t := w.find(d)
-		w.now = max(w.now, t.until)
-		t.proc.woke = w.store.Version()
-		h := t.trap
-		t.trap, t.asleep = nil, false
-		t.proc.host.Trap.Return(h.ID, 0, 0)
+		w.wake(w.find(d))
+		return said(""), nil
+	case schedule.Alarm:
+		w.ring(w.actor(d.Process))
+		return said(""), nil
+	case schedule.Skew:
+		by, err := time.ParseDuration(d.Names[0])
+		if err != nil {
+			return nil, err
+		}
+		p.Faults[d.Verb]++
+		w.host(d.Process).skew += by
+		return said(""), nil
+	case schedule.Pause, schedule.Resume:
+		if d.Verb == schedule.Pause {
+			p.Faults[d.Verb]++
+		}
+		for _, q := range w.all() {
+			if q.label == d.Process || q.host.Name == d.Process {
+				q.paused = d.Verb == schedule.Pause
+			}
+		}
 		return said(""), nil
 	case schedule.Deliver, schedule.Defer:
 		q := w.actor(d.Process)
@@ -203,6 +226,11 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	}
 	t := w.find(d)
 	c := t.call
+	if c.verb == "kill" {
+		if target := w.actor(c.names[0]); target == nil || !target.alive {
+			c.refused = unix.ESRCH
+		}
+	}
 	return c.outcome, w.release(t)
 }
 
@@ -234,7 +262,7 @@ func (w *World) all() []*Process { return append(slices.Clone(w.programs), w.oth
 
 // options are the decisions that are possible now, in canonical order.
 func (w *World) options(p *play) []schedule.Option {
-	var list, wakes []schedule.Option
+	var list, wakes, laters []schedule.Option
 	for _, q := range w.all() {
 		if !q.alive {
 			if q.mayStart(p.healing) {
@@ -242,14 +270,24 @@ func (w *World) options(p *play) []schedule.Option {
 			}
 			continue
 		}
+		if q.paused {
+			if p.healing {
+				list = append(list, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Resume}})
+			}
+			continue
+		}
+		if q.alarm != 0 {
+			wakes = append(wakes, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Alarm}})
+		}
 		for _, t := range q.threads {
 			switch {
 			case t.asleep:
-				// One that polls and has gone round without a change since
-				// would go round again and find none: what it reads is what
-				// it read. It waits for a change.
-				if q.woke == 0 || q.woke != w.store.Version() {
-					wakes = append(wakes, schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: schedule.Wake}})
+				wake := schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: schedule.Wake}}
+				switch w.waking(q) {
+				case fresh:
+					wakes = append(wakes, wake)
+				case later:
+					laters = append(laters, wake)
 				}
 			case t.trap != nil, t.request != nil && t.mount.Ready(t.request):
 				list = append(list, schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: t.call.verb, Names: t.call.names}})
@@ -262,6 +300,9 @@ func (w *World) options(p *play) []schedule.Option {
 	for _, o := range wakes {
 		o.Early = len(list) > 0
 		list = append(list, o)
+	}
+	if len(list) == 0 {
+		list = laters
 	}
 	if !p.healing {
 		s := w.situation()
@@ -321,8 +362,12 @@ func (w *World) footprint(d schedule.Decision) schedule.Footprint {
 		f.Writes = append(f.Writes, schedule.Resource("m:"+strings.Join(d.Names, " ")))
 	case schedule.Wake:
 		f.Writes = append(f.Writes, "time")
-	case schedule.Crash, schedule.Start:
+	case schedule.Alarm, schedule.Skew:
+		f.Writes = append(f.Writes, "time")
+	case schedule.Crash, schedule.Start, schedule.Pause, schedule.Resume:
 		f.Writes = append(f.Writes, "faults")
+	case "kill":
+		f.Writes = append(f.Writes, schedule.Resource("s:"+d.Names[0]))
 	}
 	return f
 }

@@ -36,6 +36,11 @@ type Program struct {
 	Args       []string // with argv[0]
 	Env        []string
 	Dir        string
+	// Horizon is the virtual time, since the schedule's beginning, up to which
+	// the program is woken although nothing has changed since it last looked:
+	// long enough for the locks and limits that it waits for. With 0 only a
+	// change wakes it.
+	Horizon time.Duration
 	// Late programs are not running when a schedule begins; they start by
 	// decision.
 	Late bool

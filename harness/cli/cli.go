@@ -187,12 +187,13 @@ func (c *command) newRoot() *cobra.Command {
 	}
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	root.SetHelpCommand(&cobra.Command{Hidden: true})
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.PersistentFlags().StringVar(&c.root, "results", results.DefaultRoot, "keep runs below this `directory`")
-	root.AddCommand(c.newTest(), c.newReplay())
+	root.AddCommand(c.newReproduce(), c.newTest(), c.newReplay(), c.newShrink(), c.newAnalyze(),
+		c.newServe(), c.newList(), c.newRunner())
 	return root
 }
 

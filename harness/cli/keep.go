@@ -3,7 +3,10 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 
 	"screwtape/harness"
 	"screwtape/harness/history"
@@ -59,4 +62,36 @@ func page(title string, report results.Report, r *harness.Result) results.Page {
 		}
 	}
 	return p
+}
+
+// canWrite reports early what would be noticed only when all is done: that the
+// file which a flag names has no directory. No file is as good.
+func canWrite(flag, file string) error {
+	if file == "" {
+		return nil
+	}
+	if info, err := os.Stat(filepath.Dir(file)); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s: there is no directory %s; make it, or name another", flag, filepath.Dir(file))
+	}
+	return nil
+}
+
+// finish writes what there is to show, and last of all the verdict.
+func finish(run *results.Run, report results.Report, junitFile string) error {
+	junit, err := results.JUnit(report)
+	if err != nil {
+		return err
+	}
+	if junitFile != "" {
+		if err := os.WriteFile(junitFile, junit, 0o666); err != nil {
+			return err
+		}
+	}
+	if err := run.WriteFile("junit.xml", junit); err != nil {
+		return err
+	}
+	if err := run.WriteFile("summary.md", []byte(results.Summary(report))); err != nil {
+		return err
+	}
+	return run.WriteVerdict(report)
 }

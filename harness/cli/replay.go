@@ -60,6 +60,9 @@ func (c *command) replay(name string, o *replayOptions) error {
 	if o.times < 1 {
 		return badArgs{fmt.Errorf("--times: %d; give 1 or more", o.times)}
 	}
+	if err := canWrite("--report", o.report); err != nil {
+		return badArgs{err}
+	}
 	if err := enter(); err != nil {
 		return err
 	}
@@ -224,7 +227,7 @@ func printSteps(w io.Writer, r *harness.Result) {
 		}
 		fmt.Fprintf(w, "%4d %8.3fs  %s\n", s.Index+1, s.Time.Seconds(), d)
 		for _, l := range s.Lines {
-			fmt.Fprintf(w, "%16s| %s: %s\n", "", l.Process, l.Text)
+			fmt.Fprintf(w, "%16s| %s: %s\n", "", l.Process, short(l.Text))
 		}
 	}
 	if len(r.Steps) > 0 {
@@ -236,7 +239,7 @@ func printSteps(w io.Writer, r *harness.Result) {
 // a digest.
 var entryName = regexp.MustCompile(`[0-9]+(\.[0-9]+)?\+[0-9a-f]{40}`)
 
-// shortener gives a function that puts into a path the message in place of the
+// shortener gives a function that puts into a text the message in place of the
 // entry's name, which says nothing to people.
 func shortener(r *harness.Result) func(string) string {
 	messages := map[string]string{}
@@ -251,8 +254,8 @@ func shortener(r *harness.Result) func(string) string {
 	for _, s := range r.Steps {
 		learn(s.Changes)
 	}
-	return func(path string) string {
-		return entryName.ReplaceAllStringFunc(path, func(entry string) string {
+	return func(text string) string {
+		return entryName.ReplaceAllStringFunc(text, func(entry string) string {
 			if m := messages[entry]; m != "" {
 				return m
 			}

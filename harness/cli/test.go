@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -131,6 +130,9 @@ func searchName(name string) string {
 
 func (c *command) test(ctx context.Context, o *testOptions) error {
 	test, search, err := o.make()
+	if err == nil {
+		err = canWrite("--junit", o.junit)
+	}
 	if err != nil {
 		return badArgs{err}
 	}
@@ -223,7 +225,7 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 	if err := keepSchedule(run, ".", t.Name, report, shown); err != nil {
 		return report, err
 	}
-	return report, o.finish(run, report)
+	return report, finish(run, report, o.junit)
 }
 
 // keepTape writes a finding's tape, and says what the finding is.
@@ -243,26 +245,6 @@ func (o *testOptions) keepTape(run *results.Run, out *harness.Outcome, f *harnes
 		}
 	}
 	return a, err
-}
-
-// finish writes what there is to show, and last of all the verdict.
-func (o *testOptions) finish(run *results.Run, report results.Report) error {
-	junit, err := results.JUnit(report)
-	if err != nil {
-		return err
-	}
-	if o.junit != "" {
-		if err := os.WriteFile(o.junit, junit, 0o666); err != nil {
-			return err
-		}
-	}
-	if err := run.WriteFile("junit.xml", junit); err != nil {
-		return err
-	}
-	if err := run.WriteFile("summary.md", []byte(results.Summary(report))); err != nil {
-		return err
-	}
-	return run.WriteVerdict(report)
 }
 
 // verdict judges the campaign: a promise is broken only by what came back on

@@ -17,6 +17,9 @@ const (
 	Clock               // answered from the node's clock
 	Fork                // makes a child or a thread: noted, goes on
 	Connect             // opens a connection: noted, goes on
+	Signal              // sends a signal to a process: held
+	Alarm               // sets a timer that sends SIGALRM: kept by the controller
+	Random              // answered from the process's seeded stream
 	Exec                // starts a program: noted; held when the file lies on the share
 )
 
@@ -120,6 +123,12 @@ var Calls = map[int]Call{
 	unix.SYS_CLOCK_GETTIME:   {Verb: "clock", Kind: Clock},
 	unix.SYS_GETTIMEOFDAY:    {Verb: "clock", Kind: Clock},
 	unix.SYS_TIME:            {Verb: "clock", Kind: Clock},
+
+	unix.SYS_KILL:              {Verb: "kill", Kind: Signal},
+	unix.SYS_PIDFD_SEND_SIGNAL: {Verb: "kill", Kind: Signal},
+	unix.SYS_ALARM:             {Verb: "alarm", Kind: Alarm},
+	unix.SYS_SETITIMER:         {Verb: "alarm", Kind: Alarm},
+	unix.SYS_GETRANDOM:         {Verb: "random", Kind: Random},
 
 	unix.SYS_CLONE:    {Verb: "fork", Kind: Fork},
 	unix.SYS_CLONE3:   {Verb: "fork", Kind: Fork},

@@ -50,6 +50,14 @@ func WriteWords(tid int, addr uint64, words ...uint64) error {
 	for _, w := range words {
 		buf = binary.LittleEndian.AppendUint64(buf, w)
 	}
+	return WriteBytes(tid, addr, buf)
+}
+
+// WriteBytes writes bytes to addr in the memory of thread tid.
+func WriteBytes(tid int, addr uint64, buf []byte) error {
+	if len(buf) == 0 {
+		return nil
+	}
 	local := []unix.Iovec{{Base: &buf[0], Len: uint64(len(buf))}}
 	remote := []unix.RemoteIovec{{Base: uintptr(addr), Len: len(buf)}}
 	_, err := unix.ProcessVMWritev(tid, local, remote, 0)

@@ -26,12 +26,20 @@ const (
 	Wake    = "wake"    // time moves to the process's wake-up, and it wakes
 	Crash   = "crash"   // the process, or all of a node, is killed (a fault)
 	Start   = "start"   // the program, or all of a node, is started (again)
+	Alarm   = "alarm"   // time moves to the process's timer, and it gets SIGALRM
+	Skew    = "skew"    // a node's clock is set: Names[0] is by how much (a fault)
+	Pause   = "pause"   // a program, or all of a node, stands still (a fault)
+	Resume  = "resume"  // and goes on
 )
 
 // Fault reports whether the decision is something going wrong, rather than
 // a program going on.
 func (d Decision) Fault() bool {
-	return d.Verb == Crash || d.Verb == Defer
+	switch d.Verb {
+	case Crash, Defer, Skew, Pause:
+		return true
+	}
+	return false
 }
 
 // A Resource is what a step reads or writes: a directory entry, an inode's

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"screwtape/harness/schedule"
+	"screwtape/results"
+	"screwtape/runner/profile"
+	"screwtape/runner/samples"
+	"screwtape/workloads"
+)
+
+// A listing is one part of what list prints.
+type listing struct {
+	name  string
+	print func(c *command, w io.Writer) error
+}
+
+var listings = []listing{
+	{"claims", (*command).listClaims},
+	{"workloads", func(_ *command, w io.Writer) error {
+		return rows(w, [][2]string{{"queue", "a mail queue on a share: messages are put in, runners on several nodes deliver them"}})
+	}},
+	{"nemeses", func(_ *command, w io.Writer) error {
+		return rows(w, [][2]string{
+			{"crash", "a program is killed, and started again"},
+			{"overlap", "every node's runner serves all of the queue"},
+			{"tempfail", "the mail server refuses a message for now (451)"},
+		})
+	}},
+	{"strategies", func(_ *command, w io.Writer) error { return names(w, schedule.SearchNames()) }},
+	{"profiles", func(_ *command, w io.Writer) error { return names(w, profile.Names()) }},
+	{"samples", func(_ *command, w io.Writer) error { return names(w, samples.Names()) }},
+	{"bugs", listBugs},
+	{"runs", (*command).listRuns},
+}
+
+func (c *command) newList() *cobra.Command {
+	var parts []string
+	for _, l := range listings {
+		parts = append(parts, l.name)
+	}
+	return &cobra.Command{
+		Use:   "list [" + strings.Join(parts, "|") + "]",
+		Short: "List what there is to choose from, and the runs that are kept",
+		Example: `  screwtape list
+  screwtape list claims
+  screwtape list bugs`,
+		ValidArgs: parts,
+		Args:      arguments(0, len(parts), "["+strings.Join(parts, "|")+"]"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			for _, name := range args {
+				if !slices.Contains(parts, name) {
+					return badArgs{fmt.Errorf("there is no list of %q; there are %s", name, strings.Join(parts, ", "))}
+				}
+			}
+			for _, l := range listings {
+				if len(args) > 0 && !slices.Contains(args, l.name) {
+					continue
+				}
+				if len(args) != 1 {
+					fmt.Fprintf(c.out, "%s:\n", l.name)
+				}
+				if err := l.print(c, c.out); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func names(w io.Writer, list []string) error {
+	for _, n := range list {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
+	return nil
+}
+
+func rows(w io.Writer, list [][2]string) error {
+	width := 0
+	for _, r := range list {
+		width = max(width, len(r[0]))
+	}
+	for _, r := range list {
+		fmt.Fprintf(w, "  %-*s  %s\n", width, r[0], r[1])
+	}
+	return nil
+}
+
+func (c *command) listClaims(w io.Writer) error {
+	claims, err := workloads.Claims()
+	if err != nil {
+		return err
+	}
+	var list [][2]string
+	for _, c := range claims {
+		list = append(list, [2]string{c.ID, fmt.Sprintf("%s: %s", kinds(c.Expected), c.Says)})
+	}
+	return rows(w, list)
+}
+
+func listBugs(_ *command, w io.Writer) error {
+	var list [][2]string
+	for _, b := range profile.Bugs {
+		text := b.Does + " -> "
+		if b.Shows == "" {
+			text += "nothing that anyone could see"
+		} else {
+			text += b.Shows
+		}
+		if b.Needs != "" {
+			text += " (with " + b.Needs + ")"
+		}
+		list = append(list, [2]string{b.Name, text})
+	}
+	return rows(w, list)
+}
+
+func (c *command) listRuns(w io.Writer) error {
+	runs, err := results.List(c.root)
+	if err != nil {
+		return badArgs{err}
+	}
+	var list [][2]string
+	for _, r := range runs {
+		text := "unfinished: killed in phase " + string(r.Phase)
+		switch {
+		case r.Problem != "":
+			text = r.Problem
+		case r.Report != nil:
+			text = string(r.Report.Verdict)
+			if kinds := r.Report.Kinds(); len(kinds) > 0 {
+				text += ": " + strings.Join(kinds, ", ")
+			}
+			if n := len(r.Report.Claims); n > 0 {
+				text += ": " + count(n, "claim")
+			}
+		}
+		list = append(list, [2]string{r.Dir, text})
+	}
+	return rows(w, list)
+}

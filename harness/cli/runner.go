@@ -1,0 +1,21 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"screwtape/runner"
+)
+
+// newRunner is here for the help alone: main hands over to a runner before
+// anything of the command line is looked at, since each start counts.
+func (c *command) newRunner() *cobra.Command {
+	return &cobra.Command{
+		Use:   "runner queue|inject|show",
+		Short: "Be one of the Mailman-style programs",
+		Example: `  screwtape runner queue --dir qfiles --queue out --until-empty
+  screwtape runner inject --dir qfiles --queue out --message plain --id m0
+  screwtape runner show qfiles/out/*.pck`,
+		DisableFlagParsing: true,
+		RunE:               func(_ *cobra.Command, args []string) error { return exit(runner.Main(args)) },
+	}
+}
