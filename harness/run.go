@@ -74,7 +74,7 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	p.nemeses = w.test.Nemeses
 	force, _ := s.(*schedule.Force)
 	if force != nil {
-		p.nemeses = []Nemesis{anything{}}
+		p.nemeses = []Nemesis{anything{force}}
 	}
 	for _, n := range p.nemeses {
 		n.Reset()

@@ -1,4 +1,3 @@
-// Package nemesis holds what can go wrong, one fault a file.
 package nemesis
 
 import (

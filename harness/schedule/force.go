@@ -125,6 +125,15 @@ func (f *Force) Finish() error {
 	return f.diverges("the schedule is over", nil)
 }
 
+// Next is the line whose turn it is, as far as it is a decision; ok is false
+// when all have been taken.
+func (f *Force) Next() (d Decision, ok bool) {
+	if f.next == len(f.tape.Lines) {
+		return Decision{}, false
+	}
+	return f.tape.Lines[f.next].Decision, true
+}
+
 // Left is the number of lines whose turn is still to come.
 func (f *Force) Left() int { return len(f.tape.Lines) - f.next }
 

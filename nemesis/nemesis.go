@@ -1,0 +1,41 @@
+// Package nemesis holds what can go wrong, one kind of fault a file.
+package nemesis
+
+import (
+	"fmt"
+	"strings"
+
+	"screwtape/harness"
+)
+
+// catalogue is every nemesis, by name. Each takes how many faults it may
+// inject in one schedule.
+var catalogue = []struct {
+	name string
+	make func(budget int) harness.Nemesis
+}{
+	{"crash", func(n int) harness.Nemesis { return &Crash{Budget: n} }},
+	{"tempfail", func(n int) harness.Nemesis { return &TempFail{Budget: n} }},
+	{"skew", func(n int) harness.Nemesis { return &Skew{Budget: n} }},
+	{"pause", func(n int) harness.Nemesis { return &Pause{Budget: n} }},
+}
+
+// Names are those of all nemeses.
+func Names() []string {
+	var names []string
+	for _, c := range catalogue {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// New makes a nemesis by its name, which may inject so many faults in one
+// schedule.
+func New(name string, budget int) (harness.Nemesis, error) {
+	for _, c := range catalogue {
+		if c.name == name {
+			return c.make(budget), nil
+		}
+	}
+	return nil, fmt.Errorf("no nemesis %q; there are %s", name, strings.Join(Names(), ", "))
+}
