@@ -193,7 +193,7 @@ func (c *command) newRoot() *cobra.Command {
 	})
 	root.PersistentFlags().StringVar(&c.root, "results", results.DefaultRoot, "keep runs below this `directory`")
 	root.AddCommand(c.newReproduce(), c.newTest(), c.newReplay(), c.newShrink(), c.newAnalyze(),
-		c.newServe(), c.newList(), c.newRunner())
+		c.newServe(), c.newList(), c.newDoctor(), c.newRunner())
 	return root
 }
 

@@ -18,13 +18,21 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// endings are what ends a campaign.
+var endings = map[string]string{
+	"schedules":   "as many as were asked for",
+	"budget":      "as long as was asked for",
+	"stale":       "for nothing new came any more",
+	"interrupted": "INTERRUPTED",
+}
+
 // tell tells in words what came of a test.
 func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out *harness.Outcome) {
 	fmt.Fprintf(w, "%s: %s", r.Test, r.Verdict)
 	if r.Why != "" {
 		fmt.Fprintf(w, ": %s", r.Why)
 	}
-	fmt.Fprintf(w, "\n%s in %.1f s, seed %d, strategy %s; ended by %s\n", count(r.Schedules, "schedule"), r.Seconds, r.Seed, o.strategy, out.Stopped)
+	fmt.Fprintf(w, "\n%s in %.1f s, seed %d, strategy %s; %s\n", count(r.Schedules, "schedule"), r.Seconds, r.Seed, o.strategy, endings[out.Stopped])
 	fmt.Fprintf(w, "%s; by Good and Turing's estimate the next schedule is a new one with a chance of %.2g\n",
 		count(r.Traces, "distinct trace"), out.Coverage.Residual())
 	fmt.Fprintf(w, "faults: %s; %s played twice, %s; %d hit a bound; %d unconfirmed\n", faults(r),
