@@ -24,7 +24,7 @@ const (
 type queueRunner struct {
 	profile   profile.Profile
 	name      string
-	port      uint16
+	send      func(from string, to []string, text []byte) error
 	log       func(line string)
 	queue     *queue.Switchboard
 	shunt     *queue.Switchboard
@@ -57,7 +57,9 @@ func queueMain(args []string) int {
 	if err != nil {
 		return die(p, err)
 	}
-	r.port = uint16(*port)
+	r.send = func(from string, to []string, text []byte) error {
+		return send(uint16(*port), from, to, text)
+	}
 	return r.run(*once, *untilEmpty)
 }
 
@@ -274,5 +276,5 @@ func (r *queueRunner) deliver(entry pickle.Entry) error {
 			return fmt.Errorf("%w: %q is no address", errNoRecipients, addr)
 		}
 	}
-	return send(r.port, "test-bounces@"+queue.Domain, recips, entry.Text)
+	return r.send("test-bounces@"+queue.Domain, recips, entry.Text)
 }
