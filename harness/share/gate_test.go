@@ -360,7 +360,7 @@ func FuzzRequest(f *testing.F) {
 func TestFootprintLabels(t *testing.T) {
 	c := newCaller(t, testStore(t), "shared")
 	e := c.Answer(c.request(raw(c.header(10, 1), "f")))
-	top, f := strings.TrimPrefix(string(resource("l", c.top)), "l:"), "1866379110752297690"
+	top, f := strings.TrimPrefix(string(resource("l", c.top)), "l:"), "179922497924038362"
 	want := schedule.Footprint{Writes: []schedule.Resource{
 		schedule.Resource("e:" + top + "/f"), schedule.Resource("l:" + top), schedule.Resource("a:" + top), schedule.Resource("a:" + f),
 	}}
@@ -368,3 +368,5 @@ func TestFootprintLabels(t *testing.T) {
 		t.Errorf("unlink (-want +got):\n%s", diff)
 	}
 }
+
+func newHeader(opcode uint32) fuse.InHeader { return fuse.InHeader{Opcode: opcode, NodeId: 1} }
