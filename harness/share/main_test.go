@@ -21,8 +21,8 @@ import (
 const inNamespace = "SHARE_TEST_NAMESPACE"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(mapHelper); path != "" {
-		helpMap(path)
+	if path := os.Getenv(helperPath); path != "" {
+		help(path)
 		return
 	}
 	if os.Getenv(inNamespace) != "" {
@@ -70,6 +70,7 @@ type server struct {
 	store   *Store
 	mounts  []*Mount
 	held    []heldRequest
+	waits   chan struct{} // gets one for each lock that is not free
 	effects []Effect
 	wg      sync.WaitGroup
 }
@@ -103,7 +104,7 @@ func serve(t *testing.T, store *Store, nodes int) []*node {
 	old := debug.SetGCPercent(-1)
 	t.Cleanup(func() { debug.SetGCPercent(old) })
 
-	s := &server{t: t, store: store}
+	s := &server{t: t, store: store, waits: make(chan struct{}, 100)}
 	var list []*node
 	for range nodes {
 		m, err := NewMount(store, "shared")
@@ -209,6 +210,7 @@ func (s *server) take(m *Mount, r *Request) {
 	}
 	if !m.Ready(r) {
 		s.held = append(s.held, heldRequest{m, r})
+		s.waits <- struct{}{}
 	} else {
 		s.effects = append(s.effects, m.Answer(r))
 	}
