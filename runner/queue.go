@@ -110,7 +110,8 @@ func (r *queueRunner) run(once, untilEmpty bool) int {
 	for {
 		bases, err := r.queue.Files(".pck")
 		if err != nil {
-			return die(r.profile, err)
+			r.log(queue.Uncaught(r.profile, err))
+			return 1
 		}
 		for _, base := range bases {
 			if !r.serve(base) {

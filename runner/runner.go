@@ -62,6 +62,9 @@ func Main(args []string) int {
 	// limit is for what goes far beyond them.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(64 << 20)
+	// One thread's worth of Go, which also keeps the runtime from reading the
+	// cgroup's limits anew each second.
+	runtime.GOMAXPROCS(1)
 	sys.Umask(0o007)
 	if len(args) > 0 {
 		switch args[0] {

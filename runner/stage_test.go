@@ -149,15 +149,25 @@ var errCrash = errors.New("crash")
 // happens, as if the process were killed.
 func (s *stage) crashAt(op, ending string, f func()) {
 	s.t.Helper()
+	if !s.crashOrEnd(op, ending, f) {
+		s.t.Errorf("no call %s %s to crash at", op, ending)
+	}
+}
+
+// crashOrEnd is crashAt where there may be no such call; it says whether there
+// was.
+func (s *stage) crashOrEnd(op, ending string, f func()) (crashed bool) {
 	defer func() {
 		sys.Trace = nil
-		if p := recover(); p != nil && p != errCrash {
+		p := recover()
+		if p != nil && p != errCrash {
 			panic(p)
 		}
+		crashed = p != nil
 	}()
 	s.at(op, ending, func() { panic(errCrash) })
 	f()
-	s.t.Errorf("no call %s %s to crash at", op, ending)
+	return false
 }
 
 var entryName = regexp.MustCompile(`\d+\.\d+\+[0-9a-f]{40}`)

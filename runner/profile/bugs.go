@@ -24,8 +24,8 @@ type Bug struct {
 
 // Bugs is the table of all, by name.
 var Bugs = []Bug{
-	{"bak-count-never", "recovery does not count: an entry that kills its runner is tried for ever", "double-delivery-after-crash", "three crashes between delivery and finish"},
 	{"bad-name-skips-all", "a name that is no entry's ends the listing quietly, and what comes after it is not served", "unserved", "a bad name in the queue"},
+	{"bak-count-never", "recovery does not count: an entry that kills its runner is tried for ever", "double-delivery-after-crash", "three crashes between delivery and finish"},
 	{"deliver-before-rename", "the message is delivered before the entry is renamed to .bak", "double-delivery", "two runners"},
 	{"deliver-twice-on-421", "a 421 makes the runner send the message again at once, and put it in the retry queue too", "double-delivery", "a delivery deferred"},
 	{"double-finish", "finish unlinks twice", "misleading-error", ""},
