@@ -88,15 +88,12 @@ func testClock() func() time.Time {
 	}
 }
 
-// serve mounts the directory "shared" of a store for each of some nodes, or
-// skips the test where the kernel does not let us.
-func serve(t *testing.T, store *Store, nodes int) []*node {
+// serve mounts directories of a store, each for a node, or skips the test where
+// the kernel does not let us.
+func serve(t *testing.T, store *Store, roots ...string) []*node {
 	t.Helper()
 	if os.Getenv(inNamespace) == "" {
 		t.Skip("SKIPPED: the kernel gives us no mount namespace")
-	}
-	if err := store.MkdirAll("shared", 0o777); err != nil {
-		t.Fatal(err)
 	}
 	// A thread that waits for our answer outside what Go knows as a system
 	// call (epoll_ctl, a page fault) cannot be stopped, and stopping the world
@@ -106,15 +103,18 @@ func serve(t *testing.T, store *Store, nodes int) []*node {
 
 	s := &server{t: t, store: store, waits: make(chan struct{}, 100)}
 	var list []*node
-	for range nodes {
-		m, err := NewMount(store, "shared")
+	for _, root := range roots {
+		if err := store.MkdirAll(root, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		m, err := NewMount(store, root)
 		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENODEV) {
 			t.Skipf("SKIPPED: the kernel does not let us mount: %v", err)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir, err := os.MkdirTemp("", "share")
+		dir, err := os.MkdirTemp("", root)
 		if err != nil {
 			t.Fatal(err)
 		}

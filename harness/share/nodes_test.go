@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,7 +44,7 @@ func TestTwoNodes(t *testing.T) {
 		{"permissions", nodePermissions},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			nodes := serve(t, NewStore(testClock()), 2)
+			nodes := serve(t, NewStore(testClock()), "shared", "shared")
 			tc.run(t, nodes[0].dir, nodes[1].dir)
 		})
 	}
@@ -336,9 +337,84 @@ func posixLocks(t *testing.T, a, b string) {
 	ok(t, fcntlLock(fb, unix.F_SETLK, unix.F_WRLCK, 0, 0))
 }
 
+// A directory of a node alone is a mount of its own beside the shared one.
+func TestPrivateDirectory(t *testing.T) {
+	store := NewStore(testClock())
+	nodes := serve(t, store, "shared", "a", "b")
+	shared, a, b := nodes[0].dir, nodes[1].dir, nodes[2].dir
+	ok(t, os.WriteFile(shared+"/f", nil, 0o644))
+	ok(t, os.WriteFile(a+"/f", []byte("a"), 0o644))
+	if _, err := os.Stat(b + "/f"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("b sees what is a's: %v", err)
+	}
+	wantErr(t, "from private to shared", os.Rename(a+"/f", shared+"/g"), syscall.EXDEV)
+	if stat(t, a+"/f").Dev == stat(t, shared+"/f").Dev {
+		t.Error("two mounts are one device")
+	}
+	nodes[0].server.mu.Lock()
+	defer nodes[0].server.mu.Unlock()
+	if diff := cmp.Diff([]string{`a/`, `a/f="a" nlink 1`, `b/`, `shared/`, `shared/f="" nlink 1`}, tree(t, store)); diff != "" {
+		t.Errorf("store (-want +got):\n%s", diff)
+	}
+}
+
+// A restore under the feet of processes that live on: they see what was, their
+// open files and directories go on, and nothing is taken for something else.
+func TestRestoreUnderMounts(t *testing.T) {
+	store := NewStore(testClock())
+	ok(t, store.MkdirAll("shared/q/out", 0o777))
+	ok(t, store.WriteFile("shared/q/out/m0", []byte("message"), 0o644))
+	nodes := serve(t, store, "shared", "shared")
+	a, b, s := nodes[0].dir, nodes[1].dir, nodes[0].server
+	s.mu.Lock()
+	snap := store.Snapshot()
+	s.mu.Unlock()
+
+	dir := openAt(t, a+"/q/out", os.O_RDONLY)
+	lock := openAt(t, b+"/q/out/m0", os.O_RDWR)
+	inDir := func(name string) string { return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name) }
+	var inos [2]uint64
+	for round := range 2 {
+		ok(t, os.WriteFile(b+"/q/out/new", []byte("new"), 0o644))
+		inos[round] = stat(t, a+"/q/out/new").Ino
+		ok(t, os.Rename(inDir("m0"), inDir("m0.bak")))
+		ok(t, os.WriteFile(b+"/q/out/m0", []byte("another"), 0o600))
+		wantData(t, inDir("m0"), "another")
+		gone := openAt(t, a+"/q/out/new", os.O_RDWR)
+		ok(t, os.Rename(b+"/q/out", b+"/out"))
+		ok(t, os.Truncate(b+"/out/m0.bak", 2))
+
+		s.mu.Lock()
+		store.Restore(snap)
+		s.mu.Unlock()
+
+		wantData(t, inDir("m0"), "message")
+		wantData(t, b+"/q/out/m0", "message")
+		if got := must[[]os.DirEntry](t)(os.ReadDir(b + "/q/out")); len(got) != 1 {
+			t.Errorf("listing after the restore: %v", got)
+		}
+		for _, name := range []string{"/q/out/new", "/q/out/m0.bak", "/out"} {
+			_, err := os.Stat(b + name)
+			wantErr(t, name, err, syscall.ENOENT)
+		}
+		if st := must[os.FileInfo](t)(gone.Stat()); st.Sys().(*syscall.Stat_t).Nlink != 0 {
+			t.Error("what the restore took away has a name")
+		}
+		must[int](t)(gone.WriteAt([]byte("N"), 0))
+		must[int](t)(lock.WriteAt([]byte("M"), 0))
+		wantData(t, a+"/q/out/m0", "Message")
+		s.mu.Lock()
+		store.Restore(snap)
+		s.mu.Unlock()
+	}
+	if inos[0] != inos[1] {
+		t.Errorf("inode %d is %d the second time", inos[0], inos[1])
+	}
+}
+
 // b waits for what a holds.
 func TestLockWaits(t *testing.T) {
-	nodes := serve(t, NewStore(testClock()), 2)
+	nodes := serve(t, NewStore(testClock()), "shared", "shared")
 	a, b := nodes[0].dir, nodes[1].dir
 	ok(t, os.WriteFile(a+"/lock", nil, 0o644))
 	for _, kind := range []struct {
@@ -381,7 +457,7 @@ func TestLockWaits(t *testing.T) {
 
 // A signal ends a wait for a lock.
 func TestInterruptedWait(t *testing.T) {
-	nodes := serve(t, NewStore(testClock()), 2)
+	nodes := serve(t, NewStore(testClock()), "shared", "shared")
 	a, b := nodes[0].dir, nodes[1].dir
 	ok(t, os.WriteFile(a+"/lock", nil, 0o644))
 	fa := openAt(t, a+"/lock", os.O_RDWR)

@@ -20,7 +20,7 @@ var posixSkips = map[string]string{
 func TestPosix(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(posixtest.All)) {
 		t.Run(name, func(t *testing.T) {
-			n := serve(t, NewStore(testClock()), 1)[0]
+			n := serve(t, NewStore(testClock()), "shared")[0]
 			if reason, ok := posixSkips[name]; ok {
 				t.Skip(reason)
 			}
