@@ -78,15 +78,20 @@ func interruptible() context.Context {
 	return ctx
 }
 
-func (c *command) execute(ctx context.Context, args []string) (code int) {
+func (c *command) execute(ctx context.Context, args []string) int {
+	root := c.newRoot()
+	root.SetArgs(args)
+	return c.guard(func() error { return root.ExecuteContext(ctx) })
+}
+
+// guard makes an exit code of whatever comes of f.
+func (c *command) guard(f func() error) (code int) {
 	defer func() {
 		if p := recover(); p != nil {
 			code = c.failed(fmt.Errorf("panic: %v", p), debug.Stack())
 		}
 	}()
-	root := c.newRoot()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := f()
 	var status exit
 	var bad badArgs
 	switch {

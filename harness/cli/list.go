@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"screwtape/harness/schedule"
+	"screwtape/nemesis"
 	"screwtape/results"
 	"screwtape/runner/profile"
 	"screwtape/runner/samples"
@@ -26,13 +27,7 @@ var listings = []listing{
 	{"workloads", func(_ *command, w io.Writer) error {
 		return rows(w, [][2]string{{"queue", "a mail queue on a share: messages are put in, runners on several nodes deliver them"}})
 	}},
-	{"nemeses", func(_ *command, w io.Writer) error {
-		return rows(w, [][2]string{
-			{"crash", "a program is killed, and started again"},
-			{"overlap", "every node's runner serves all of the queue"},
-			{"tempfail", "the mail server refuses a message for now (451)"},
-		})
-	}},
+	{"nemeses", listNemeses},
 	{"strategies", func(_ *command, w io.Writer) error { return names(w, schedule.SearchNames()) }},
 	{"profiles", func(_ *command, w io.Writer) error { return names(w, profile.Names()) }},
 	{"samples", func(_ *command, w io.Writer) error { return names(w, samples.Names()) }},
@@ -73,6 +68,26 @@ func (c *command) newList() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// nemeses says what each nemesis does.
+var nemeses = map[string]string{
+	"crash":    "a program is killed, and started again",
+	"overlap":  "every node's runner serves all of the queue",
+	"tempfail": "the mail server refuses a message for now (451)",
+	"skew":     "a node's clock is set",
+	"pause":    "a program stands still, and goes on later",
+}
+
+// nemesisNames are those that test knows.
+func nemesisNames() []string { return append(nemesis.Names(), "overlap") }
+
+func listNemeses(_ *command, w io.Writer) error {
+	var list [][2]string
+	for _, name := range nemesisNames() {
+		list = append(list, [2]string{name, nemeses[name]})
+	}
+	return rows(w, list)
 }
 
 func names(w io.Writer, list []string) error {

@@ -10,18 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness"
+	"screwtape/results"
 )
 
 // A progress tells on one line how far a campaign has come: on a terminal over
 // and over on the same one, elsewhere every few seconds on a new one.
 type progress struct {
 	w        io.Writer
+	run      *results.Run // its log gets what is found, in case that we are killed
 	terminal bool
 	last     harness.Progress // when it was told last
+	logged   int              // kinds that the log has
 	shown    bool             // a line stands on the terminal
 }
 
-func newProgress(w io.Writer) *progress { return &progress{w: w, terminal: isTerminal(w)} }
+func newProgress(w io.Writer, run *results.Run) *progress {
+	return &progress{w: w, run: run, terminal: isTerminal(w)}
+}
 
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
@@ -34,6 +39,9 @@ func isTerminal(w io.Writer) bool {
 
 // show tells it, if it is time to.
 func (p *progress) show(now harness.Progress) {
+	for ; p.logged < len(now.Found); p.logged++ {
+		p.run.Logf("schedule %d: found %s", now.Schedules, now.Found[p.logged])
+	}
 	every := 5 * time.Second
 	if p.terminal {
 		every = 200 * time.Millisecond

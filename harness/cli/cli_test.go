@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+)
+
+func TestPanic(t *testing.T) {
+	var stderr bytes.Buffer
+	c := &command{err: &stderr, root: t.TempDir(), parsed: true}
+	if code := c.guard(func() error { panic("boo\nmore") }); code != exitFailure {
+		t.Errorf("exit code %d", code)
+	}
+	m := regexp.MustCompile(`^screwtape: the harness failed: panic: boo; its log is (.*)\n$`).FindStringSubmatch(stderr.String())
+	if m == nil {
+		t.Fatalf("said %q", &stderr)
+	}
+	log, err := os.ReadFile(m[1])
+	if err != nil || !strings.Contains(string(log), "TestPanic") {
+		t.Errorf("no stack in the log: %v\n%s", err, log)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for _, c := range []struct {
+		parsed bool
+		err    error
+		want   int
+	}{
+		{true, nil, 0},
+		{true, exitFor(check.Valid), 0},
+		{true, exitFor(check.Invalid), 1},
+		{true, exitFor(check.Unknown), 2},
+		{false, errors.New("unknown flag"), 254},
+		{true, badArgs{errors.New("no such file")}, 254},
+		{true, errors.New("the kernel says no"), 255},
+	} {
+		app := &command{err: io.Discard, root: t.TempDir(), parsed: c.parsed}
+		if got := app.guard(func() error { return c.err }); got != c.want {
+			t.Errorf("%v: exit code %d, not %d", c.err, got, c.want)
+		}
+	}
+}
+
+// Every verb can be learnt from its help alone.
+func TestHelp(t *testing.T) {
+	root := (&command{out: io.Discard, err: io.Discard}).newRoot()
+	var names []string
+	for _, v := range root.Commands() {
+		names = append(names, v.Name())
+		if v.Example == "" || v.Short == "" {
+			t.Errorf("%s has no example, or says nothing of itself", v.Name())
+		}
+		for line := range strings.Lines(v.Example) {
+			checkExample(t, root, line)
+		}
+	}
+	for line := range strings.Lines(root.Example) {
+		checkExample(t, root, line)
+	}
+	want := []string{"analyze", "doctor", "list", "replay", "reproduce", "runner", "serve", "shrink", "test"}
+	slices.Sort(names)
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// checkExample checks that an example's verb and flags exist.
+func checkExample(t *testing.T, root *cobra.Command, line string) {
+	t.Helper()
+	line, _, _ = strings.Cut(strings.TrimSpace(line), "  ") // what it is for follows
+	line, _, _ = strings.Cut(line, " | ")
+	words := strings.Fields(line)
+	if words[0] != "screwtape" {
+		t.Errorf("example %q does not begin with the command", line)
+		return
+	}
+	verb, args, err := root.Find(words[1:])
+	if err != nil || verb == root {
+		t.Errorf("example %q: %v", line, err)
+		return
+	}
+	if err := verb.ParseFlags(args); err != nil && !verb.DisableFlagParsing {
+		t.Errorf("example %q: %v", line, err)
+	}
+}
+
+func TestTable(t *testing.T) {
+	tab := table{head: []string{"id", "says"}}
+	tab.add("C1", "one two "+strings.Repeat("x", maxCell)+"\nthree")
+	tab.add("C10", "")
+	var b bytes.Buffer
+	tab.print(&b)
+	want := "id   says\nC1   one two\n     " + strings.Repeat("x", maxCell) + "\n     three\nC10\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVerdictOfACampaign(t *testing.T) {
+	finding := func(allowed, confirmed bool) harness.Finding {
+		return harness.Finding{Anomaly: check.Anomaly{Kind: "lost-message"}, Allowed: allowed, Confirmed: confirmed}
+	}
+	for _, c := range []struct {
+		name string
+		out  harness.Outcome
+		want check.Validity
+		why  string
+	}{
+		{"sound", harness.Outcome{Schedules: 9, Faults: map[string]int{"crash": 1}}, check.Valid, ""},
+		{"within the promise", harness.Outcome{Schedules: 9, Faults: map[string]int{"crash": 1}, Findings: []harness.Finding{finding(true, true)}}, check.Valid, ""},
+		{"broken", harness.Outcome{Schedules: 9, Bounded: 1, Findings: []harness.Finding{finding(false, false), finding(false, true)}}, check.Invalid, ""},
+		{"unconfirmed", harness.Outcome{Schedules: 9, Findings: []harness.Finding{finding(false, false)}}, check.Unknown, "lost-message did not come back on fresh processes"},
+		{"interrupted", harness.Outcome{Schedules: 9, Stopped: "interrupted"}, check.Unknown, "interrupted after 9 schedules"},
+		{"nothing", harness.Outcome{}, check.Unknown, "no schedule was played"},
+		{"diverged", harness.Outcome{Schedules: 20, Twice: 1, Divergences: []string{"x"}}, check.Unknown, "of 1 schedule that were played twice, 1 went another way the second time"},
+		{"bounded", harness.Outcome{Schedules: 20, Bounded: 2}, check.Unknown, "2 schedules hit a bound and was not seen to its end"},
+		{"no fault", harness.Outcome{Schedules: 20}, check.Unknown, "crash was asked for and never happened; draw more schedules"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := testOptions{}
+			o.queue.Nemeses = []string{"crash", "overlap"}
+			got, why := o.verdict(&c.out)
+			if got != c.want || why != c.why {
+				t.Errorf("%s: %q, not %s: %q", got, why, c.want, c.why)
+			}
+		})
+	}
+}
+
+func TestServe(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	c := &command{out: w, err: io.Discard}
+	done := make(chan int)
+	go func() { done <- c.execute(ctx, []string{"serve", "--addr", "127.0.0.1:0", t.TempDir()}) }()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, _, _ := strings.Cut(line, " ")
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Error(response.Status)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// Root can be anyone: as an ordinary user screwtape works in a user namespace.
+func TestOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("all tests run as an ordinary user already")
+	}
+	if info, err := os.Stat("/dev/fuse"); err != nil || info.Mode().Perm()&0o006 != 0o006 {
+		t.Skip("SKIPPED, and so nothing is known of ordinary users: /dev/fuse is not for everybody here")
+	}
+	const nobody = 65534
+	dir, err := os.MkdirTemp("/tmp", "screwtape-user-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "screwtape"), program, 0o755), os.Chmod(dir, 0o755),
+		os.Mkdir(filepath.Join(dir, "home"), 0o755), os.Chown(filepath.Join(dir, "home"), nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(dir, "screwtape"), "test", "--nemesis", "crash,overlap", "--schedules", "40")
+	cmd.Dir = filepath.Join(dir, "home")
+	cmd.Env = []string{"HOME=" + cmd.Dir, "PATH=" + os.Getenv("PATH")}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	if userNamespacesRefused(out) {
+		t.Skipf("SKIPPED, and so nothing is known of ordinary users: %s", out)
+	}
+	if cmd.ProcessState.ExitCode() != exitAnomaly {
+		t.Errorf("%v\n%s", err, out)
+	}
+	verdict, err := os.Stat(filepath.Join(cmd.Dir, "results/runs/latest/verdict.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := verdict.Sys().(*syscall.Stat_t).Uid; owner != nobody {
+		t.Errorf("what it wrote belongs to %d", owner)
+	}
+}
+
+// userNamespacesRefused reports whether the kernel lets users make none.
+func userNamespacesRefused(out []byte) bool {
+	return bytes.Contains(out, []byte("enter namespaces")) || bytes.Contains(out, []byte("make the mounts private"))
+}
