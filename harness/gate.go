@@ -28,8 +28,8 @@ type call struct {
 }
 
 // onTrap takes the calls that have come to their entry on a node.
-func (w *World) onTrap(h *host) error {
-	held, ok, err := h.Trap.Next()
+func (w *World) onTrap(h *host, trap *node.Trap) error {
+	held, ok, err := trap.Next()
 	if err != nil || !ok {
 		return err
 	}
@@ -38,22 +38,34 @@ func (w *World) onTrap(h *host) error {
 		return err
 	}
 	if t == nil {
-		h.Trap.Continue(held.ID) // the agent's own, or of one that has died
+		held.Continue() // the agent's own, or of one that has died
 		return nil
 	}
 	kind := node.Calls[held.Nr]
 	c := &call{verb: kind.Verb, ends: kind.Ends, refused: kind.Refused, mutates: kind.Mutates}
 	switch kind.Kind {
 	case node.Clock:
-		return w.answerClock(t, &held)
+		return w.answerClock(t, held)
 	case node.Sleep:
-		return w.fallAsleep(t, &held, c)
+		return w.fallAsleep(t, held, c)
+	case node.Begin:
+		return w.begin(t.proc, held)
+	case node.Wait:
+		return w.holdWait(t, held, c)
+	case node.Futex:
+		return w.holdFutex(t, held, c)
+	case node.Deadline:
+		return w.setDeadline(t, held)
+	case node.Receive:
+		return w.holdReceive(t, held, c)
+	case node.Timer:
+		return w.setTimer(t, held)
 	case node.Alarm:
-		return w.setAlarm(t, &held)
+		return w.setAlarm(t, held)
 	case node.Random:
-		return w.answerRandom(t, &held)
+		return w.answerRandom(t, held)
 	case node.Signal:
-		c.names = w.signalNames(t, &held)
+		c.names = w.signalNames(t, held)
 	case node.Fork:
 		c.ordinary, c.forks = true, true
 		t.proc.relist = true
@@ -63,8 +75,8 @@ func (w *World) onTrap(h *host) error {
 			h.mail.expect(t.proc.label)
 		}
 	case node.Exec:
-		c.names, c.ordinary = w.pathNames(t, &held, kind)
-		t.proc.relist = true
+		c.names, c.ordinary = w.pathNames(t, held, kind)
+		t.proc.relist, t.proc.begun, t.proc.compiled = true, false, 0
 		if t.proc.starting {
 			t.proc.starting = false
 			c.ordinary = true
@@ -72,17 +84,17 @@ func (w *World) onTrap(h *host) error {
 	case node.OnFile:
 		c.names, c.ordinary = fileName(t.tid, int(int32(held.Args[kind.File])))
 	case node.OnPath:
-		c.names, c.ordinary = w.pathNames(t, &held, kind)
+		c.names, c.ordinary = w.pathNames(t, held, kind)
 	}
 	if t.proc.starting { // between fork and exec
 		c.ordinary = true
 	}
 	t.call = c
 	if c.ordinary {
-		h.Trap.Continue(held.ID)
+		held.Continue()
 		return nil
 	}
-	t.trap = &held
+	t.trap = held
 	return nil
 }
 
@@ -91,25 +103,11 @@ func (w *World) onTrap(h *host) error {
 func (w *World) pathNames(t *Thread, h *node.Held, c node.Call) (names []string, ordinary bool) {
 	ordinary = true
 	for _, a := range c.Paths {
-		p, err := node.ReadString(t.tid, h.Args[a.Path])
+		p, err := argument(t.tid, h, a)
 		if err != nil {
-			// A bad pointer: the kernel will refuse it.
-			names = append(names, "")
+			// A bad pointer or descriptor: the kernel will refuse it.
+			names = append(names, p)
 			continue
-		}
-		if !strings.HasPrefix(p, "/") {
-			var base string
-			switch {
-			case a.Dir < 0 || int32(h.Args[a.Dir]) == unix.AT_FDCWD:
-				base, err = node.WorkingDirectory(t.tid)
-			default:
-				base, err = node.FilePath(t.tid, int(int32(h.Args[a.Dir])))
-			}
-			if err != nil {
-				names = append(names, p)
-				continue
-			}
-			p = base + "/" + p
 		}
 		name, shared := shareName(p)
 		ordinary = ordinary && !shared
@@ -118,13 +116,38 @@ func (w *World) pathNames(t *Thread, h *node.Held, c node.Call) (names []string,
 	return names, ordinary
 }
 
+// argument is the path that a call's argument names. Without a string it is
+// that of its descriptor: futimens(3) calls utimensat(2) so.
+func argument(tid int, h *node.Held, a node.Arg) (string, error) {
+	p := ""
+	if a.Dir < 0 || h.Args[a.Path] != 0 {
+		var err error
+		if p, err = node.ReadString(tid, h.Args[a.Path]); err != nil || strings.HasPrefix(p, "/") {
+			return p, err
+		}
+	}
+	base, err := "", error(nil)
+	if a.Dir < 0 || int32(h.Args[a.Dir]) == unix.AT_FDCWD {
+		base, err = node.WorkingDirectory(tid)
+	} else {
+		base, err = node.FilePath(tid, int(int32(h.Args[a.Dir])))
+	}
+	if err != nil {
+		return p, err
+	}
+	return strings.TrimSuffix(base, deleted) + "/" + p, nil
+}
+
+// deleted is what the kernel writes behind the path of what has none any more.
+const deleted = " (deleted)"
+
 // fileName is the name of what a descriptor is open on.
 func fileName(tid, fd int) (names []string, ordinary bool) {
 	p, err := node.FilePath(tid, fd)
 	if err != nil {
 		return nil, true
 	}
-	name, shared := shareName(strings.TrimSuffix(p, " (deleted)"))
+	name, shared := shareName(strings.TrimSuffix(p, deleted))
 	return []string{name}, !shared
 }
 
@@ -174,18 +197,30 @@ func (w *World) onRequests(h *host, m *share.Mount) error {
 		if err != nil {
 			return err
 		}
-		if t == nil || !t.proc.alive || t.reads() {
+		if t == nil || !t.proc.alive || t.proc.killed || r.Op == "READ" && !t.reads() {
 			w.carryOut(m, r)
 			continue
 		}
-		t.call = &call{verb: requestVerbs[r.Op], names: []string{requestName(h, m, r)}, ends: []string{r.Op}}
+		t.call = &call{verb: requestVerb(r), names: []string{requestName(h, m, r)}, ends: []string{r.Op}}
 		t.request, t.mount = r, m
 	}
 }
 
-// requestVerbs are the calls that are held at their request.
-var requestVerbs = map[string]string{
-	"READ": "read", "FLUSH": "close", "SETLK": "lock", "SETLKW": "lock", "GETLK": "lock",
+// requestVerb is the call that is held at a request.
+func requestVerb(r *share.Request) string {
+	switch {
+	case r.Op == "READ":
+		return "read"
+	case r.Op == "FLUSH":
+		return "close"
+	case r.Op == "GETLK":
+		return "getlk"
+	case r.Lock.Type == unix.F_UNLCK:
+		return "unlock"
+	case r.Lock.Flock:
+		return "flock"
+	}
+	return "lock"
 }
 
 // requestName is the name of the file that a request is about.
@@ -200,11 +235,16 @@ func requestName(h *host, m *share.Mount, r *share.Request) string {
 	return prefix
 }
 
-// reads reports whether the call that the thread was let do reads by itself.
+// reads reports whether the thread asks for data by a call that is for reading.
+// It may also do so by a call that was held at its entry already (sendfile, an
+// exec), or by touching a page of a mapping, which no call is.
 func (t *Thread) reads() bool {
-	return t.call != nil && !t.held() && !t.call.ordinary &&
-		(slices.Contains(t.call.ends, "READ") || t.call.verb == "exec")
+	nr, err := node.CurrentCall(t.tid)
+	return err == nil && slices.Contains(readCalls, nr) && (nr != unix.SYS_SENDFILE && nr != unix.SYS_SPLICE || t.call == nil || t.call.ordinary)
 }
+
+// readCalls are the calls that read from a descriptor.
+var readCalls = []int{unix.SYS_READ, unix.SYS_PREAD64, unix.SYS_READV, unix.SYS_PREADV, unix.SYS_PREADV2, unix.SYS_SENDFILE, unix.SYS_SPLICE}
 
 // carryOut answers a request and notes what it did for its call.
 func (w *World) carryOut(m *share.Mount, r *share.Request) share.Effect {
@@ -216,10 +256,11 @@ func (w *World) carryOut(m *share.Mount, r *share.Request) share.Effect {
 	return e
 }
 
-// interrupt answers the held request that a signal ends.
+// interrupt ends the wait for a lock by a signal. Any other held call goes on
+// later as if there were no signal, as on a local disk.
 func (w *World) interrupt(m *share.Mount, unique uint64) {
 	for _, t := range w.threads {
-		if t.request != nil && t.mount == m && t.request.Unique == unique {
+		if t.request != nil && t.mount == m && t.request.Unique == unique && t.request.Lock != nil {
 			m.Refuse(t.request, unix.EINTR)
 			t.request, t.call = nil, nil
 			return
@@ -244,7 +285,7 @@ func (w *World) release(t *Thread) error {
 	}
 	h := t.trap
 	t.trap = nil
-	if !t.proc.host.Trap.Continue(h.ID) {
+	if !h.Continue() {
 		return fmt.Errorf("%s died while its %s was held, and nobody killed it", t.label, t.call.verb)
 	}
 	return nil

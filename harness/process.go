@@ -47,9 +47,13 @@ type Process struct {
 	idle    int    // how often it has woken since without any change
 	paused  bool   // nothing of it goes on
 
-	alarm  time.Duration // virtual time of its timer; 0 is none
-	every  time.Duration // period of its timer; 0 is once
-	random *rand.Rand    // what it gets from getrandom(2)
+	timed     bool                  // it is in virtual time
+	begun     bool                  // timed: its vDSO is switched off
+	compiled  int                   // whether its program is a Go program, see goProgram
+	timers    []*timer              // that it has set, by name
+	created   int                   // timers that it has made by timer_create(2)
+	deadlines map[int]time.Duration // how long its sockets wait, by descriptor
+	random    *rand.Rand            // what it gets from getrandom(2)
 }
 
 // A Thread is one thread of a process, and the call that it is in.
@@ -65,6 +69,7 @@ type Thread struct {
 	asleep  bool           // the call is a sleep
 	until   time.Duration  // asleep: the virtual time of its wake-up
 	sleep   time.Duration  // asleep: how long
+	wait    *wait          // asleep: what else it waits for, or nil
 	seen    look           // what the last look showed
 }
 
@@ -110,12 +115,13 @@ func (w *World) start(p *Process) error {
 	}
 	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
 	p.born, p.children, p.mutated, p.paused = 0, 0, false, false
-	p.woke, p.idle, p.alarm, p.every, p.random = 0, 0, 0, 0, nil
+	p.woke, p.idle, p.random, p.deadlines = 0, 0, nil, nil
+	p.timed, p.begun, p.compiled = p.program.Timed, false, 0
 	p.inner = 1000*(p.index+1) + 100*p.starts
 	p.starts++
 	return p.host.Launch(node.Launch{
 		Path: p.program.Path, Args: p.program.Args, Dir: cmpOr(p.program.Dir, "/"),
-		Env: p.program.Env, PID: p.inner, Output: wr,
+		Env: p.program.Env, PID: p.inner, Output: wr, Timed: p.program.Timed,
 	})
 }
 
@@ -151,7 +157,8 @@ func (w *World) doomed(p *Process) {
 			// A request that is not answered keeps its process from dying.
 			t.mount.Refuse(t.request, unix.EINTR)
 		}
-		t.trap, t.request, t.call, t.asleep = nil, nil, nil, false
+		t.wait.close()
+		t.trap, t.request, t.call, t.asleep, t.wait = nil, nil, nil, false, nil
 	}
 }
 
@@ -162,6 +169,10 @@ func (w *World) gone(p *Process) {
 			delete(w.threads, t.tid)
 		}
 	}
+	for _, t := range p.threads {
+		t.wait.close()
+	}
+	p.closeTimers()
 	p.alive, p.starting, p.threads = false, false, nil
 	if p.program == nil {
 		w.others = slices.DeleteFunc(w.others, func(o *Process) bool { return o == p })
@@ -242,6 +253,9 @@ func (w *World) newborn(h *host, s status) *Process {
 		return nil
 	}
 	child := &Process{label: label, parent: parent, host: h, alive: true, pid: s.group, relist: true}
+	if parent != nil {
+		child.timed = parent.timed
+	}
 	w.others = append(w.others, child)
 	return child
 }
@@ -333,6 +347,9 @@ func (w *World) ended(p *Process) {
 	}
 	if !p.killed {
 		p.exits++
+	}
+	if p.parent != nil && p.parent.alive {
+		w.signalled(p.parent, unix.SIGCHLD)
 	}
 	w.gone(p)
 }

@@ -43,6 +43,9 @@ func (w *World) settle() error {
 		}
 		rest, why := w.atRest()
 		if rest {
+			if w.goOn() {
+				continue
+			}
 			return nil
 		}
 		if time.Since(began) > patience {

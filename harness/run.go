@@ -190,8 +190,7 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		w.wake(w.find(d))
 		return said(""), nil
 	case schedule.Alarm:
-		w.ring(w.actor(d.Process))
-		return said(""), nil
+		return said(""), w.ring(w.actor(d.Process), d.Names[0])
 	case schedule.Skew:
 		by, err := time.ParseDuration(d.Names[0])
 		if err != nil {
@@ -276,8 +275,10 @@ func (w *World) options(p *play) []schedule.Option {
 			}
 			continue
 		}
-		if q.alarm != 0 {
-			wakes = append(wakes, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Alarm}})
+		for _, t := range q.timers {
+			if t.until != 0 {
+				wakes = append(wakes, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}}})
+			}
 		}
 		for _, t := range q.threads {
 			switch {

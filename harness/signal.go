@@ -70,7 +70,7 @@ func (w *World) signalled(p *Process, sig unix.Signal) {
 	case s.caught&bit != 0:
 		for _, t := range p.threads {
 			if t.asleep {
-				w.endSleep(t, unix.EINTR)
+				t.endSleep(unix.EINTR)
 				break // the kernel picks one thread of the process
 			}
 		}

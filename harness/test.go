@@ -41,6 +41,11 @@ type Program struct {
 	// long enough for the locks and limits that it waits for. With 0 only a
 	// change wakes it.
 	Horizon time.Duration
+	// Timed programs are in virtual time: every clock that they read is the
+	// node's, and every wait ends by decision. That costs them some 40 us for
+	// each; without it only clock_nanosleep(2) and clock reads that are system
+	// calls are caught.
+	Timed bool
 	// Late programs are not running when a schedule begins; they start by
 	// decision.
 	Late bool

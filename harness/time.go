@@ -1,9 +1,12 @@
 package harness
 
 import (
+	"debug/buildinfo"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"time"
 
@@ -29,6 +32,10 @@ func (w *World) clock(h *host) time.Duration {
 
 // answerClock answers a clock read.
 func (w *World) answerClock(t *Thread, h *node.Held) error {
+	if h.Nr == unix.SYS_CLOCK_GETTIME && (int32(h.Args[0]) == unix.CLOCK_PROCESS_CPUTIME_ID || int32(h.Args[0]) == unix.CLOCK_THREAD_CPUTIME_ID || int32(h.Args[0]) < 0) {
+		h.Continue() // CPU time is what it is
+		return nil
+	}
 	host := t.proc.host
 	real := w.clock(host)
 	now := Epoch.Add(real)
@@ -51,10 +58,10 @@ func (w *World) answerClock(t *Thread, h *node.Held) error {
 		}
 	}
 	if errors.Is(err, unix.EFAULT) {
-		host.Trap.Return(h.ID, 0, unix.EFAULT)
+		h.Return(0, unix.EFAULT)
 		return nil
 	}
-	host.Trap.Return(h.ID, value, 0)
+	h.Return(value, 0)
 	return nil
 }
 
@@ -66,31 +73,96 @@ func monotonic(clock int32) bool {
 	return true
 }
 
-// fallAsleep holds a clock_nanosleep(2) until its wake-up is decided.
+// fallAsleep holds a sleep until its wake-up is decided.
 func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
-	words, err := node.ReadWords(t.tid, h.Args[2], 2)
+	request, clock, absolute := h.Args[2], int32(h.Args[0]), h.Args[1]&unix.TIMER_ABSTIME != 0
+	if h.Nr == unix.SYS_NANOSLEEP {
+		request, clock, absolute = h.Args[0], unix.CLOCK_MONOTONIC, false
+	}
+	d, err := readTimespec(t.tid, request)
 	if err != nil {
-		t.proc.host.Trap.Continue(h.ID) // the kernel will refuse it
+		h.Continue() // the kernel will refuse it
 		return nil
 	}
-	d := time.Duration(words[0])*time.Second + time.Duration(words[1])
-	if h.Args[1]&unix.TIMER_ABSTIME != 0 {
-		d -= realClock(int32(h.Args[0]))
-		// What the program's own way to this call took is not part of it.
-		d = max(0, d+time.Millisecond-1).Truncate(time.Millisecond)
+	if absolute {
+		d -= w.reads(t.proc, clock)
 	}
-	t.call, t.trap, t.asleep, t.sleep, t.until = c, h, true, d, w.now+d
+	if h.Nr == unix.SYS_NANOSLEEP && t.proc.runtime(d) {
+		c.ordinary, t.call = true, c
+		h.Continue()
+		return nil
+	}
+	t.call, t.trap = c, h
+	t.sleepFor(d, w.now)
 	return nil
 }
 
-// realClock reads one of the machine's clocks: absolute sleeps of programs
-// that read their clock without a system call refer to it.
-func realClock(clock int32) time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(clock, &ts) != nil {
-		return 0
+// begin is told of the first call that a program makes; in virtual time its
+// vDSO is switched off, and the kernel's random bytes become the process's own.
+func (w *World) begin(p *Process, h *node.Held) error {
+	if !p.begun {
+		p.begun = true
+		var random [16]byte
+		p.fill(random[:])
+		if err := node.PrepareTimed(p.pid, random); err != nil {
+			return fmt.Errorf("%s: %w", p.label, err)
+		}
 	}
-	return time.Duration(ts.Nano())
+	h.Continue()
+	return nil
+}
+
+// runtime reports whether a nanosleep(2) is a language runtime's own pause. Go's
+// sysmon sleeps between 20 us and 10 ms, in a thread of its own and for nobody;
+// C libraries and interpreters sleep by clock_nanosleep(2).
+func (p *Process) runtime(d time.Duration) bool {
+	return d <= 10*time.Millisecond && p.goProgram()
+}
+
+// goProgram reports whether the process runs a program made by Go.
+func (p *Process) goProgram() bool {
+	const yes, no = 1, 2
+	if p.compiled == 0 {
+		p.compiled = no
+		exe := fmt.Sprintf("/proc/%d/exe", p.pid)
+		if name, err := os.Readlink(exe); err == nil && !onShare(name) {
+			if _, err := buildinfo.ReadFile(exe); err == nil {
+				p.compiled = yes
+			}
+		}
+	}
+	return p.compiled == yes
+}
+
+// sleepFor makes the thread, held at a call that waits, a sleeper.
+func (t *Thread) sleepFor(d, now time.Duration) {
+	d = max(d, 0)
+	t.asleep, t.sleep, t.until = true, d, now+d
+}
+
+// reads is what the process reads as that clock: an absolute time refers to it.
+// One that is not in virtual time reads its monotonic clock from the vDSO; what
+// its own way to the call took is then not part of the sleep.
+func (w *World) reads(p *Process, clock int32) time.Duration {
+	switch {
+	case !p.timed:
+		var ts unix.Timespec
+		unix.ClockGettime(clock, &ts)
+		return time.Duration(ts.Nano()).Truncate(time.Millisecond)
+	case monotonic(clock):
+		return w.now + p.host.ticks + uptime
+	}
+	return Epoch.Add(w.now + p.host.ticks + p.host.skew).Sub(time.Unix(0, 0))
+}
+
+// readTimespec reads a struct timespec.
+func readTimespec(tid int, addr uint64) (time.Duration, error) {
+	words, err := node.ReadWords(tid, addr, 2)
+	if err != nil {
+		return 0, err
+	}
+	const most = 1 << 62 / uint64(time.Second) // what a Duration holds
+	return time.Duration(min(words[0], most))*time.Second + time.Duration(words[1]), nil
 }
 
 // A rest is whether a sleeper may wake, and when.
@@ -121,8 +193,15 @@ func (w *World) waking(p *Process) rest {
 	return fast
 }
 
-// jump is how long a sleeper that sees no change oversleeps.
-func (w *World) jump(p *Process) time.Duration { return time.Second << p.idle }
+// jump is how long a sleeper that sees no change oversleeps. The first few
+// times it does not: many a program sleeps a few times and is done.
+func (w *World) jump(p *Process) time.Duration {
+	const punctual = 10
+	if p.idle < punctual {
+		return 0
+	}
+	return time.Second << (p.idle - punctual)
+}
 
 // wake moves the time to the thread's wake-up, and wakes it.
 func (w *World) wake(t *Thread) {
@@ -136,84 +215,39 @@ func (w *World) wake(t *Thread) {
 		p.idle = 0
 	}
 	p.woke = w.store.Version()
-	w.endSleep(t, 0)
+	t.timeOut()
 }
 
-// endSleep lets the thread's sleep return.
-func (w *World) endSleep(t *Thread, errno unix.Errno) {
+// endSleep ends the thread's sleep: its call returns with an error, or with 0.
+func (t *Thread) endSleep(errno unix.Errno) {
 	h := t.trap
 	t.trap, t.asleep = nil, false
-	t.proc.host.Trap.Return(h.ID, 0, errno)
+	t.wait.close()
+	t.wait = nil
+	h.Return(0, errno)
 }
 
-// setAlarm keeps alarm(2) and setitimer(2): the signal comes by decision.
-func (w *World) setAlarm(t *Thread, h *node.Held) error {
-	p := t.proc
-	left := time.Duration(0)
-	if p.alarm != 0 {
-		left = max(p.alarm-w.now, time.Second)
+// answerRandom fills a buffer from the process's own stream.
+func (w *World) answerRandom(t *Thread, h *node.Held) error {
+	buf := make([]byte, min(h.Args[1], 1<<20))
+	t.proc.fill(buf)
+	if node.WriteBytes(t.tid, h.Args[0], buf) != nil {
+		h.Return(0, unix.EFAULT)
+		return nil
 	}
-	var in, every time.Duration
-	switch h.Nr {
-	case unix.SYS_ALARM:
-		in = time.Duration(uint32(h.Args[0])) * time.Second
-	case unix.SYS_SETITIMER:
-		if h.Args[0] != 0 { // ITIMER_VIRTUAL and ITIMER_PROF count CPU time
-			p.host.Trap.Continue(h.ID)
-			return nil
-		}
-		words, err := node.ReadWords(t.tid, h.Args[1], 4)
-		if err != nil {
-			p.host.Trap.Return(h.ID, 0, unix.EFAULT)
-			return nil
-		}
-		every = time.Duration(words[0])*time.Second + time.Duration(words[1])*time.Microsecond
-		in = time.Duration(words[2])*time.Second + time.Duration(words[3])*time.Microsecond
-		if h.Args[2] != 0 {
-			node.WriteWords(t.tid, h.Args[2], 0, 0, uint64(left/time.Second), uint64(left%time.Second/time.Microsecond))
-		}
-	}
-	p.alarm, p.every = 0, every
-	if in > 0 {
-		p.alarm = w.now + in
-	}
-	value := int64(0)
-	if h.Nr == unix.SYS_ALARM {
-		value = int64(left / time.Second)
-	}
-	p.host.Trap.Return(h.ID, value, 0)
+	h.Return(int64(len(buf)), 0)
 	return nil
 }
 
-// ring lets the process's timer expire: time moves to it, and the signal comes.
-func (w *World) ring(p *Process) {
-	w.now = max(w.now, p.alarm)
-	p.alarm = 0
-	if p.every > 0 {
-		p.alarm = w.now + p.every
-	}
-	unix.Kill(p.pid, unix.SIGALRM)
-	w.signalled(p, unix.SIGALRM)
-}
-
-// answerRandom fills a buffer from the process's own stream, which begins anew
-// at each start and depends on nothing but its label and the number of the
-// start.
-func (w *World) answerRandom(t *Thread, h *node.Held) error {
-	p := t.proc
+// fill gives the process's next random bytes. Its stream begins anew at each
+// start and depends on nothing but its label and the number of the start.
+func (p *Process) fill(buf []byte) {
 	if p.random == nil {
 		f := fnv.New64a()
 		f.Write([]byte(p.label + " " + strconv.Itoa(p.starts)))
 		p.random = rand.New(rand.NewPCG(f.Sum64(), 0))
 	}
-	buf := make([]byte, min(h.Args[1], 1<<20))
 	for i := range buf {
 		buf[i] = byte(p.random.Uint32())
 	}
-	if node.WriteBytes(t.tid, h.Args[0], buf) != nil {
-		p.host.Trap.Return(h.ID, 0, unix.EFAULT)
-		return nil
-	}
-	p.host.Trap.Return(h.ID, int64(len(buf)), 0)
-	return nil
 }

@@ -110,8 +110,10 @@ func (w *World) addHost(name string) error {
 			return err
 		}
 	}
-	if err := w.watch(n.Trap.Fd(), func() error { return w.onTrap(h) }); err != nil {
-		return err
+	for _, trap := range []*node.Trap{n.Trap, n.Timed} {
+		if err := w.watch(trap.Fd(), func() error { return w.onTrap(h, trap) }); err != nil {
+			return err
+		}
 	}
 	return w.watch(n.Control(), func() error { return w.onEvent(h) })
 }

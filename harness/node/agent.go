@@ -35,6 +35,8 @@ type launch struct {
 	Env  []string
 	Dir  string
 	PID  int // in the node's pid namespace
+	// Timed programs get the filter that also traps waiting.
+	Timed bool
 }
 
 // A report is what the agent says: it is ready (PID 0, with descriptors), a
@@ -73,22 +75,21 @@ func agent(control int) error {
 	if err != nil {
 		return err
 	}
-	// The filter is inherited by what a thread starts, so one thread has it
-	// and does nothing but start programs.
-	orders := make(chan order)
-	trap := make(chan any)
-	go launcher(orders, trap)
-	var listener *os.File
-	switch t := (<-trap).(type) {
-	case error:
-		return t
-	case *os.File:
-		listener = t
-	}
-	if err := send(control, report{}, int(listener.Fd()), int(port.Fd())); err != nil {
+	// A filter is inherited by what a thread starts, so for each of the two
+	// there is a thread that has it and does nothing but start programs.
+	plain, trap, err := newLauncher(false)
+	if err != nil {
 		return err
 	}
-	listener.Close()
+	timed, timedTrap, err := newLauncher(true)
+	if err != nil {
+		return err
+	}
+	if err := send(control, report{}, int(trap.Fd()), int(timedTrap.Fd()), int(port.Fd())); err != nil {
+		return err
+	}
+	trap.Close()
+	timedTrap.Close()
 	port.Close()
 	mail.Close()
 
@@ -101,7 +102,11 @@ func agent(control int) error {
 			return err // the controller is gone
 		}
 		o := order{launch: l, out: files[0], done: make(chan error)}
-		orders <- o
+		if l.Timed {
+			timed <- o
+		} else {
+			plain <- o
+		}
 		if err := <-o.done; err != nil {
 			send(control, report{Error: err.Error(), PID: l.PID, Started: true})
 		} else {
@@ -121,15 +126,32 @@ type order struct {
 	done chan error
 }
 
-// launcher starts programs from a thread that carries the filter.
-func launcher(orders <-chan order, trap chan<- any) {
-	runtime.LockOSThread()
-	listener, err := install()
-	if err != nil {
-		trap <- err
-		return
+// newLauncher makes a thread that carries a filter and starts what it is
+// ordered to. It returns the filter's listener.
+func newLauncher(timed bool) (chan<- order, *os.File, error) {
+	orders := make(chan order)
+	type made struct {
+		trap *os.File
+		err  error
 	}
-	trap <- listener
+	ready := make(chan made)
+	go func() {
+		runtime.LockOSThread()
+		trap, err := install(timed)
+		ready <- made{trap, err}
+		if err == nil {
+			launcher(orders)
+		}
+	}()
+	m := <-ready
+	return orders, m.trap, m.err
+}
+
+// launcher starts programs from the thread that it runs on.
+func launcher(orders <-chan order) {
+	// Addresses that differ from run to run reach decisions, as the order of
+	// hash tables; the personality is inherited (personality(2)).
+	unix.Syscall(unix.SYS_PERSONALITY, addrNoRandomize, 0, 0)
 	null, _ := os.Open("/dev/null")
 	last, err := os.OpenFile("/proc/sys/kernel/ns_last_pid", os.O_WRONLY, 0)
 	if err != nil {
@@ -139,6 +161,8 @@ func launcher(orders <-chan order, trap chan<- any) {
 		o.done <- start(o, int(null.Fd()), last)
 	}
 }
+
+const addrNoRandomize = 0x0040000 // ADDR_NO_RANDOMIZE
 
 // start forks the program with the pid it shall have: the kernel gives out the
 // number after ns_last_pid (pid_namespaces(7)).

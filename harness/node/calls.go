@@ -11,16 +11,22 @@ type Kind int
 
 // The kinds.
 const (
-	OnPath  Kind = iota // names one path or two: held when one lies on the share
-	OnFile              // works on a descriptor: held when that is open on the share
-	Sleep               // ends when virtual time has come
-	Clock               // answered from the node's clock
-	Fork                // makes a child or a thread: noted, goes on
-	Connect             // opens a connection: noted, goes on
-	Signal              // sends a signal to a process: held
-	Alarm               // sets a timer that sends SIGALRM: kept by the controller
-	Random              // answered from the process's seeded stream
-	Exec                // starts a program: noted; held when the file lies on the share
+	OnPath   Kind = iota // names one path or two: held when one lies on the share
+	OnFile               // works on a descriptor: held when that is open on the share
+	Sleep                // ends when virtual time has come
+	Clock                // answered from the node's clock
+	Fork                 // makes a child or a thread: noted, goes on
+	Connect              // opens a connection: noted, goes on
+	Signal               // sends a signal to a process: held
+	Alarm                // sets a timer that sends SIGALRM: kept by the controller
+	Random               // answered from the process's seeded stream
+	Begin                // the first call of a program: its vDSO is switched off
+	Wait                 // waits for descriptors or for a time
+	Futex                // waits for a word in memory or for a time
+	Timer                // sets a timer that is read as a file: kept by the controller
+	Deadline             // sets how long a socket waits: kept by the controller
+	Receive              // may wait for as long as its socket's Deadline says
+	Exec                 // starts a program: noted; held when the file lies on the share
 )
 
 // A Call describes one system call that is trapped at its entry.
@@ -34,6 +40,8 @@ type Call struct {
 	// sent none of them was refused by the kernel with Refused.
 	Ends    []string
 	Refused unix.Errno
+	// Timed calls are trapped for programs in virtual time alone.
+	Timed bool
 	// Mutates says that the call, when it succeeds, changes the share.
 	Mutates bool
 }
@@ -110,6 +118,7 @@ var Calls = map[int]Call{
 	unix.SYS_PWRITEV:         {Verb: "write", Kind: OnFile, Ends: endWrite, Mutates: true},
 	unix.SYS_PWRITEV2:        {Verb: "write", Kind: OnFile, Ends: endWrite, Mutates: true},
 	unix.SYS_SENDFILE:        {Verb: "sendfile", Kind: OnFile, Ends: endCopy, Mutates: true},
+	unix.SYS_SPLICE:          {Verb: "splice", Kind: OnFile, File: 2, Ends: endCopy, Mutates: true},
 	unix.SYS_COPY_FILE_RANGE: {Verb: "copy", Kind: OnFile, File: 2, Ends: endCopy, Mutates: true},
 	unix.SYS_FSTAT:           {Verb: "stat", Kind: OnFile, Ends: endStat},
 	unix.SYS_FSYNC:           {Verb: "fsync", Kind: OnFile, Ends: []string{"FSYNC", "FSYNCDIR"}},
@@ -130,6 +139,26 @@ var Calls = map[int]Call{
 	unix.SYS_SETITIMER:         {Verb: "alarm", Kind: Alarm},
 	unix.SYS_GETRANDOM:         {Verb: "random", Kind: Random},
 
+	unix.SYS_ARCH_PRCTL:      {Kind: Begin, Timed: true},
+	unix.SYS_NANOSLEEP:       {Verb: "sleep", Kind: Sleep, Timed: true},
+	unix.SYS_SELECT:          {Verb: "select", Kind: Wait, Timed: true},
+	unix.SYS_PSELECT6:        {Verb: "select", Kind: Wait, Timed: true},
+	unix.SYS_POLL:            {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_PPOLL:           {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_EPOLL_WAIT:      {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_EPOLL_PWAIT:     {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_EPOLL_PWAIT2:    {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_FUTEX:           {Verb: "futex", Kind: Futex, Timed: true}, // see futexFilter
+	unix.SYS_TIMERFD_SETTIME: {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_CREATE:    {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_SETTIME:   {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_DELETE:    {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_SETSOCKOPT:      {Verb: "timeout", Kind: Deadline, Timed: true},
+	unix.SYS_RECVFROM:        {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_RECVMSG:         {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_ACCEPT:          {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_ACCEPT4:         {Verb: "receive", Kind: Receive, Timed: true},
+
 	unix.SYS_CLONE:    {Verb: "fork", Kind: Fork},
 	unix.SYS_CLONE3:   {Verb: "fork", Kind: Fork},
 	unix.SYS_FORK:     {Verb: "fork", Kind: Fork},
@@ -139,11 +168,13 @@ var Calls = map[int]Call{
 	unix.SYS_EXECVEAT: {Verb: "exec", Kind: Exec, Paths: at(0, 1), Ends: []string{"OPEN"}},
 }
 
-// numbers are those of Calls in order.
-func numbers() []int {
+// numbers are those of Calls in order, the Timed ones only if asked for.
+func numbers(timed bool) []int {
 	list := make([]int, 0, len(Calls))
-	for nr := range Calls {
-		list = append(list, nr)
+	for nr, c := range Calls {
+		if timed || !c.Timed {
+			list = append(list, nr)
+		}
 	}
 	sort.Ints(list)
 	return list

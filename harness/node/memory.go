@@ -73,6 +73,27 @@ func readMemory(tid int, addr uint64, buf []byte) (int, error) {
 	return unix.ProcessVMReadv(tid, local, remote, 0)
 }
 
+// ReadBytes reads count bytes at addr in the memory of thread tid.
+func ReadBytes(tid int, addr uint64, count int) ([]byte, error) {
+	buf := make([]byte, count)
+	n, err := readMemory(tid, addr, buf)
+	if err == nil && n < count {
+		err = unix.EFAULT
+	}
+	return buf, err
+}
+
+// CloneFile gives a descriptor of the controller's own for what thread tid's
+// process has open as fd (pidfd_getfd(2)).
+func CloneFile(pid, fd int) (int, error) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(pidfd)
+	return unix.PidfdGetfd(pidfd, fd, 0)
+}
+
 // WorkingDirectory is the path of thread tid's working directory, as its node
 // sees it.
 func WorkingDirectory(tid int) (string, error) {
@@ -83,4 +104,15 @@ func WorkingDirectory(tid int) (string, error) {
 // node sees it; a pipe or a socket has none that begins with "/".
 func FilePath(tid, fd int) (string, error) {
 	return os.Readlink("/proc/" + strconv.Itoa(tid) + "/fd/" + strconv.Itoa(fd))
+}
+
+// CurrentCall is the number of the system call that thread tid, which must be
+// blocked, is in; -1 when it is in none, such as at a page fault.
+func CurrentCall(tid int) (int, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/syscall")
+	if err != nil {
+		return 0, err
+	}
+	nr, _, _ := bytes.Cut(b, []byte(" "))
+	return strconv.Atoi(string(bytes.TrimSpace(nr)))
 }

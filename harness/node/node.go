@@ -15,9 +15,10 @@ import (
 
 // A Node is one host.
 type Node struct {
-	Name string
-	Trap *Trap        // where its programs' calls wait
-	Mail net.Listener // its 127.0.0.1:25
+	Name  string
+	Trap  *Trap        // where its programs' calls wait
+	Timed *Trap        // where those of programs in virtual time wait
+	Mail  net.Listener // its 127.0.0.1:25
 
 	agent   *exec.Cmd
 	control int
@@ -76,7 +77,8 @@ func (n *Node) setUp(mounts []Mount) error {
 		return fmt.Errorf("%s", r.Error)
 	}
 	n.Trap = newTrap(os.NewFile(uintptr(files[0]), "seccomp"))
-	port := os.NewFile(uintptr(files[1]), "mail")
+	n.Timed = newTrap(os.NewFile(uintptr(files[1]), "seccomp"))
+	port := os.NewFile(uintptr(files[2]), "mail")
 	defer port.Close()
 	n.Mail, err = net.FileListener(port)
 	if err != nil {
@@ -92,13 +94,14 @@ type Launch struct {
 	Env    []string
 	Dir    string
 	PID    int      // in the node's pid namespace
+	Timed  bool     // it runs in virtual time
 	Output *os.File // its standard output and error
 }
 
 // Launch asks for a program to be started, and does not wait for it: its first
 // trapped call is its exec, and what became of the start is an Event.
 func (n *Node) Launch(l Launch) error {
-	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID}, int(l.Output.Fd()))
+	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID, Timed: l.Timed}, int(l.Output.Fd()))
 	if err != nil {
 		return fmt.Errorf("node %s: its agent does not answer: %w", n.Name, err)
 	}
@@ -147,6 +150,7 @@ func (n *Node) Close() error {
 	unix.Close(n.control)
 	if n.Trap != nil {
 		n.Trap.Close()
+		n.Timed.Close()
 	}
 	if n.Mail != nil {
 		n.Mail.Close()

@@ -18,16 +18,29 @@ type Trap struct {
 
 // A Held is one system call that waits at its entry.
 type Held struct {
-	ID   uint64 // of the notification
+	ID   uint64 // of the notification, unique for its trap
 	TID  int    // the calling thread, in the controller's pid namespace
 	Nr   int    // number of the system call
 	Args [6]uint64
+
+	trap *Trap
+}
+
+// Continue lets the call happen. It reports false when the caller has died.
+func (h *Held) Continue() bool {
+	return h.trap.send(resp{id: h.ID, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
+}
+
+// Return answers the call without letting it happen: with value, or with an
+// error when errno is not 0. It reports false when the caller has died.
+func (h *Held) Return(value int64, errno unix.Errno) bool {
+	return h.trap.send(resp{id: h.ID, val: value, errno: -int32(errno)})
 }
 
 // install puts the filter on the calling thread, which must be locked, and on
 // whatever it starts from now on. It returns the listening descriptor.
-func install() (*os.File, error) {
-	prog := filter()
+func install(timed bool) (*os.File, error) {
+	prog := filter(timed)
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	// With WAIT_KILLABLE_RECV a signal that a runtime sends to itself (Go's
@@ -45,9 +58,10 @@ func install() (*os.File, error) {
 	panic("unreachable")
 }
 
-// filter is the program: the calls of Calls wait, io_uring does not exist
-// (what is submitted there would pass unseen), all else goes on.
-func filter() []unix.SockFilter {
+// filter is the program: the calls of Calls wait, those that are Timed only for
+// programs in virtual time; io_uring does not exist (what is submitted there
+// would pass unseen), and all else goes on.
+func filter(timed bool) []unix.SockFilter {
 	const (
 		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -61,13 +75,50 @@ func filter() []unix.SockFilter {
 		{Code: equal, K: unix.SYS_IO_URING_SETUP, Jf: 1},
 		{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
 	}
-	for _, nr := range numbers() {
+	if timed {
+		prog = append(prog, futexFilter()...)
+	}
+	for _, nr := range numbers(timed) {
 		prog = append(prog,
 			unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1},
 			unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_USER_NOTIF})
 	}
 	return append(prog, unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW})
 }
+
+// futexFilter lets those futex(2) calls wait that wait themselves, with a
+// time-out, and all others go on: the wake-ups of a runtime are many. The rest
+// of the program after it finds the number of the call loaded again.
+func futexFilter() []unix.SockFilter {
+	const (
+		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		and    = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
+		answer = unix.BPF_RET | unix.BPF_K
+		arg    = 16 // seccomp_data.args; each is 8 bytes
+	)
+	return []unix.SockFilter{
+		{Code: equal, K: unix.SYS_FUTEX, Jf: 11},
+		{Code: load, K: arg + 8*3}, // the time-out: one half of the pointer
+		{Code: equal, K: 0, Jf: 3},
+		{Code: load, K: arg + 8*3 + 4}, // and the other
+		{Code: equal, K: 0, Jf: 1},
+		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
+		{Code: load, K: arg + 8*1}, // the operation
+		{Code: and, K: 0x7f},       // without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME
+		{Code: equal, K: futexWait, Jt: 2},
+		{Code: equal, K: futexWaitBitset, Jt: 1},
+		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
+		{Code: answer, K: unix.SECCOMP_RET_USER_NOTIF},
+		{Code: load, K: 0}, // seccomp_data.nr
+	}
+}
+
+// Operations of futex(2).
+const (
+	futexWait       = 0
+	futexWaitBitset = 9
+)
 
 // syncWakeUp asks the kernel to run the one that is woken on the waker's CPU:
 // controller and programs share one (Linux 6.6 and newer; without it only
@@ -106,32 +157,21 @@ type resp struct {
 
 // Next takes the next call that has come. ok is false when its process died
 // in the meantime. Call it only after Fd was found readable: it would wait.
-func (t *Trap) Next() (h Held, ok bool, err error) {
+func (t *Trap) Next() (h *Held, ok bool, err error) {
 	var n notif
 	for {
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, t.file.Fd(), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n)))
 		switch errno {
 		case 0:
-			return Held{ID: n.id, TID: int(n.pid), Nr: int(n.nr), Args: n.args}, true, nil
+			return &Held{ID: n.id, TID: int(n.pid), Nr: int(n.nr), Args: n.args, trap: t}, true, nil
 		case unix.EINTR:
 			continue
 		case unix.ENOENT:
-			return Held{}, false, nil
+			return nil, false, nil
 		default:
-			return Held{}, false, fmt.Errorf("receive a trapped call: %w", errno)
+			return nil, false, fmt.Errorf("receive a trapped call: %w", errno)
 		}
 	}
-}
-
-// Continue lets the call happen. It reports false when the caller has died.
-func (t *Trap) Continue(id uint64) bool {
-	return t.send(resp{id: id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
-}
-
-// Return answers the call without letting it happen: with value, or with an
-// error when errno is not 0.
-func (t *Trap) Return(id uint64, value int64, errno unix.Errno) bool {
-	return t.send(resp{id: id, val: value, errno: -int32(errno)})
 }
 
 func (t *Trap) send(r resp) bool {
