@@ -276,6 +276,59 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// Between a node's lookup and its CREATE another node may have made the file.
+func TestCreateMeetsAnother(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		path  string
+		flags uint32
+		want  syscall.Errno
+		data  string
+	}{
+		{"nothing there", "new", syscall.O_EXCL, 0, ""},
+		{"a file", "f", 0, 0, "data"},
+		{"a file to be cut", "f", syscall.O_TRUNC, 0, ""},
+		{"a file, exclusively", "f", syscall.O_EXCL, syscall.EEXIST, "data"},
+		{"a directory", "dir", 0, syscall.EISDIR, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			store := testStore(t)
+			c := newCaller(t, store, "shared")
+			e := c.Answer(c.request(raw(fuse.CreateIn{InHeader: c.header(35, 1), Flags: tc.flags | syscall.O_RDWR, Mode: 0o644}, tc.path)))
+			if e.Errno != tc.want {
+				t.Errorf("%v, want %v", e.Errno, tc.want)
+			}
+			if data, err := store.ReadFile("shared/" + tc.path); err == nil && string(data) != tc.data {
+				t.Errorf("data %q, want %q", data, tc.data)
+			}
+			if open := len(c.handles); (open == 1) != (tc.want == 0) {
+				t.Errorf("%d handles", open)
+			}
+		})
+	}
+}
+
+// What a refused request was to do is not done, but for what cannot fail.
+func TestRefuse(t *testing.T) {
+	store := testStore(t)
+	c := newCaller(t, store, "shared")
+	fh := c.openFile("f", syscall.O_RDWR)
+	before := store.Version()
+	c.Refuse(c.request(raw(c.header(10, 1), "f")), syscall.EIO)
+	if store.Version() != before {
+		t.Error("a refused unlink was carried out")
+	}
+	c.Refuse(c.request(raw(fuse.ReleaseIn{InHeader: c.header(opRelease, c.lookup("f")), Fh: fh})), syscall.EIO)
+	if len(c.handles) != 0 {
+		t.Error("a refused release leaves its handle open for ever")
+	}
+	node := c.lookup("g")
+	c.Refuse(c.request(raw(fuse.ForgetIn{InHeader: c.header(opForget, node), Nlookup: 1})), syscall.EIO)
+	if c.inode(node) != nil {
+		t.Error("a refused forget is not forgotten")
+	}
+}
+
 // Two that hold a lock shared and both want it alone: flock(2) gives up before
 // it waits, so one of them gets it.
 func TestFlockUpgrade(t *testing.T) {

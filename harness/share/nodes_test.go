@@ -294,6 +294,10 @@ func times(t *testing.T, a, b string) {
 	if st.Atim != exact[0] || time.Unix(st.Mtim.Unix()).UTC().Year() != 2019 {
 		t.Errorf("times %v %v after UTIME_OMIT and UTIME_NOW", st.Atim, st.Mtim)
 	}
+	ok(t, unix.UtimesNanoAt(unix.AT_FDCWD, b+"/f", nil, 0))
+	if st = stat(t, a+"/f"); time.Unix(st.Atim.Unix()).UTC().Year() != 2019 || st.Atim != st.Mtim {
+		t.Errorf("times %v %v after utimes to now, want the server's", st.Atim, st.Mtim)
+	}
 	before := st.Mtim
 	ok(t, os.Truncate(a+"/f", 0))
 	if st := stat(t, b+"/f"); st.Mtim == before {

@@ -249,9 +249,7 @@ func (s *Store) resize(i *inode, size int64) syscall.Errno {
 		return syscall.EFBIG
 	}
 	if n := int64(len(i.data)); size <= n {
-		// The full slice expression makes a later append copy: a snapshot
-		// may have what lies beyond.
-		i.data = i.data[:size:size]
+		i.data = i.data[:size]
 	} else {
 		i.own()
 		i.data = append(i.data, make([]byte, size-n)...)
@@ -528,7 +526,7 @@ func (s *Store) Snapshot() *Snapshot {
 	snap := &Snapshot{births: maps.Clone(s.births)}
 	s.root.visit(map[*inode]bool{}, func(i *inode) {
 		i.cow = true
-		snap.inodes = append(snap.inodes, saved{i, i.attr, i.data[:len(i.data):len(i.data)], i.entries, i.parent, i.name})
+		snap.inodes = append(snap.inodes, saved{i, i.attr, i.data, i.entries, i.parent, i.name})
 	})
 	return snap
 }
