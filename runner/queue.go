@@ -23,6 +23,7 @@ const (
 // A queueRunner serves one slice of one queue.
 type queueRunner struct {
 	profile   profile.Profile
+	dir       string // of all queues
 	name      string
 	send      func(from string, to []string, text []byte) error
 	log       func(line string)
@@ -63,42 +64,47 @@ func queueMain(args []string) int {
 	return r.run(*once, *untilEmpty)
 }
 
-// newQueueRunner opens the queues in the original's order: the own one, with
-// recovery of what an earlier runner left, then the others.
+// newQueueRunner opens the queues, and recovers what an earlier runner left, in
+// the original's order.
 func newQueueRunner(p profile.Profile, dir, name string, slice, slices int, log func(string)) (*queueRunner, error) {
-	r := &queueRunner{profile: p, name: name, log: log}
+	r := &queueRunner{profile: p, dir: dir, name: name, log: log}
 	var err error
 	if r.queue, err = queue.Open(p, dir, name, slice, slices, log); err != nil {
 		return nil, err
 	}
-	whole := func(name string) *queue.Switchboard {
-		var s *queue.Switchboard
-		if err == nil {
-			s, err = queue.Open(p, dir, name, 0, 1, log)
+	steps := []func() error{r.queue.Recover, r.openOthers}
+	if p.BadAtStart {
+		steps = []func() error{r.openBad, r.openOthers, r.queue.Recover}
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
 		}
-		return s
 	}
-	if p.BadAtStart { // all directories come first
-		whole(queue.Bad)
-		r.openOthers(whole)
-		if err == nil {
-			err = r.queue.Recover()
-		}
-		return r, err
-	}
-	if err = r.queue.Recover(); err == nil {
-		r.openOthers(whole)
-	}
-	return r, err
+	return r, nil
 }
 
-func (r *queueRunner) openOthers(open func(name string) *queue.Switchboard) {
-	r.shunt = open(queue.Shunt)
-	if r.name == queue.Retry {
-		r.out = open(queue.Out)
-	} else {
-		r.retry = open(queue.Retry)
+// open opens another queue, of which there is only one slice.
+func (r *queueRunner) open(name string) (*queue.Switchboard, error) {
+	return queue.Open(r.profile, r.dir, name, 0, 1, r.log)
+}
+
+// openBad only makes the queue's directory.
+func (r *queueRunner) openBad() error {
+	_, err := r.open(queue.Bad)
+	return err
+}
+
+func (r *queueRunner) openOthers() (err error) {
+	if r.shunt, err = r.open(queue.Shunt); err != nil {
+		return err
 	}
+	if r.name == queue.Retry {
+		r.out, err = r.open(queue.Out)
+	} else {
+		r.retry, err = r.open(queue.Retry)
+	}
+	return err
 }
 
 func (r *queueRunner) has(bug string) bool { return r.profile.Bugs.Has(bug) }
