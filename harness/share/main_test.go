@@ -107,7 +107,11 @@ func serve(t *testing.T, store *Store, roots ...string) []*node {
 		if err := store.MkdirAll(root, 0o777); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, root := range roots {
+		s.mu.Lock()
 		m, err := NewMount(store, root)
+		s.mu.Unlock()
 		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENODEV) {
 			t.Skipf("SKIPPED: the kernel does not let us mount: %v", err)
 		}
