@@ -217,6 +217,7 @@ func (s *Switchboard) Finish(base string, preserve bool) {
 	if err == nil {
 		return
 	}
+	// The reason is on a line of its own in the original.
 	line := "Failed to unlink/preserve backup file: " + bak
 	if s.profile.FinishSaysWhy {
 		line += " " + ErrorText(s.profile, err)
@@ -259,9 +260,8 @@ func (s *Switchboard) recover(base string) error {
 	}
 	entry, err := pickle.Decode(data)
 	if err != nil {
-		// The original's words of this line and of the next are not among
-		// the facts that were checked; these are its sense.
-		s.log("Unpickling .bak exception: " + ErrorText(s.profile, err) + ", preserving file: " + base)
+		// Two lines in the original; 3.3.8 begins the second in upper case.
+		s.log("Unpickling .bak exception: " + ErrorText(s.profile, err) + " preserving file: " + base)
 		s.Finish(base, true)
 		return nil
 	}
