@@ -5,6 +5,7 @@
 //	runner queue   serves a queue: takes its entries and sends them on by SMTP
 //	runner inject  puts a sample message into a queue
 //	runner show    prints an entry
+//	runner lock    takes a lock, works for a while, and lets it go
 //
 // They run on the main thread alone, without goroutines, so that whoever holds
 // that thread's calls holds the program.
@@ -48,6 +49,7 @@ func Args(argv []string) ([]string, bool) {
 const usage = `usage: screwtape runner queue  --dir DIR [--queue out] [--slice 0 --slices 1] [--profile 2.1.39] ...
        screwtape runner inject --dir DIR [--queue out] --message SAMPLE --id ID [--profile 2.1.39]
        screwtape runner show   FILE
+       screwtape runner lock   [--file PATH] [--kind 2.1] ...
 Each tells its flags with --help.
 `
 
@@ -74,6 +76,8 @@ func Main(args []string) int {
 			return injectMain(args[1:])
 		case "show":
 			return showMain(args[1:])
+		case "lock":
+			return lockMain(args[1:])
 		}
 	}
 	sys.Stderr.Write([]byte(usage))
@@ -86,7 +90,7 @@ type collector struct{ bytes int }
 
 // add counts a message, and collects when there were enough.
 func (c *collector) add(bytes int) {
-	const enough = 4 << 20
+	const enough = 1 << 20 // reading one of a MiB leaves some 20 MiB behind
 	if c.bytes += bytes + 4096; c.bytes >= enough {
 		c.bytes = 0
 		runtime.GC()

@@ -93,22 +93,49 @@ func readClaim(name string) (Claim, error) {
 
 // FromTape makes the test that a tape's header describes.
 func FromTape(t *schedule.Tape) (*harness.Test, error) {
-	switch w := t.Header.Get("workload"); w {
-	case "queue":
-		c, err := ParseQueue(t.Header)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.File, err)
-		}
-		test, err := NewQueue(c)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", t.File, err)
-		}
-		return test, nil
-	case "":
+	name := t.Header.Get("workload")
+	if name == "" {
 		return nil, fmt.Errorf("%s: the header names no workload; add a line such as \"workload: queue\"", t.File)
-	default:
-		return nil, fmt.Errorf("%s: header workload: no workload %q; there is queue", t.File, w)
 	}
+	for _, w := range catalogue {
+		if w.name == name {
+			test, err := w.make(t.Header)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", t.File, err)
+			}
+			return test, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: header workload: no workload %q; there are %s", t.File, name, strings.Join(Names(), ", "))
+}
+
+// catalogue is every workload, and how its test is made from a header.
+var catalogue = []struct {
+	name string
+	make func(schedule.Header) (*harness.Test, error)
+}{
+	{"queue", from(ParseQueue, NewQueue)},
+	{"lock", from(ParseLock, NewLock)},
+}
+
+// from puts together the reading of a configuration and the making of its test.
+func from[C any](parse func(schedule.Header) (C, error), test func(C) (*harness.Test, error)) func(schedule.Header) (*harness.Test, error) {
+	return func(h schedule.Header) (*harness.Test, error) {
+		c, err := parse(h)
+		if err != nil {
+			return nil, err
+		}
+		return test(c)
+	}
+}
+
+// Names are the workloads' names.
+func Names() []string {
+	var names []string
+	for _, w := range catalogue {
+		names = append(names, w.name)
+	}
+	return names
 }
 
 // An Observation is what came of a claim when it was tried.

@@ -1,0 +1,260 @@
+// Package lock is the locks of GNU Mailman, each a file on the share: that of
+// 2.1 and that of flufl.lock, operation by operation; and a few others, sound
+// or broken, to hold against them.
+//
+// Mailman's lock is a file L that is a hard link of its holder's claim, a file
+// of its own that it made before. Both hold the claim's path, so that content
+// and link count together say whose the lock is. Its time of modification lies
+// in the future: it is when the lock ends, by its holder's clock.
+package lock
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"screwtape/runner/sys"
+)
+
+// What a lock can answer.
+var (
+	ErrTimeOut       = errors.New("TimeOutError")       // it was held by another for the whole time
+	ErrNotLocked     = errors.New("NotLockedError")     // it is not ours, or not any more
+	ErrAlreadyLocked = errors.New("AlreadyLockedError") // it is ours already
+)
+
+// Times of both variants.
+const (
+	slop     = 10 * time.Second        // a lock is broken that long after its end
+	minPause = 10 * time.Millisecond   // between two tries, at least
+	maxPause = 2010 * time.Millisecond // and at most
+	poll     = 250 * time.Millisecond  // of who waits to be given the lock
+)
+
+// A Variant is what differs between the two: a table of facts.
+type Variant struct {
+	Name string
+	// Separator stands between the parts of a claim's name.
+	Separator string
+	// RandomClaim: the last part is random; otherwise it counts the locks
+	// that the process has.
+	RandomClaim bool
+	// GoneIsExpired: a lock that is gone when its end is looked up counts as
+	// expired, so that whoever has taken it since is robbed of it (LP 827052).
+	GoneIsExpired bool
+	// WholeSeconds: the end is set in whole seconds.
+	WholeSeconds bool
+	// StaleIsGone: ESTALE is taken as ENOENT is.
+	StaleIsGone bool
+	// AlwaysSays: that the lifetime has expired is logged after each look at a
+	// lock that is held, whatever its lifetime.
+	AlwaysSays bool
+	// OpenFlags are added to each open.
+	OpenFlags int
+}
+
+// The variants. Both were run under strace: that of 2.1 from Mailman 2.1.39
+// under Python 2.7.18 (2.1.15 has the same), flufl.lock 5.0.1 under CPython
+// 3.11.7.
+var (
+	Mailman = Variant{Name: "2.1", Separator: ".", GoneIsExpired: true}
+	Flufl   = Variant{Name: "flufl", Separator: "|", RandomClaim: true, WholeSeconds: true,
+		StaleIsGone: true, AlwaysSays: true, OpenFlags: syscall.O_CLOEXEC}
+)
+
+// A File is a lock of either variant, as one process sees it.
+type File struct {
+	variant  Variant
+	path     string // L
+	claim    string
+	lifetime time.Duration
+	log      func(line string)
+	made     int
+}
+
+// New gives the lock at path, which nobody has taken by that. Lines for the
+// log go to log, one at a time.
+func New(v Variant, path string, lifetime time.Duration, log func(line string)) *File {
+	l := &File{variant: v, path: path, lifetime: lifetime, log: log}
+	last := "1"
+	if v.RandomClaim {
+		last = strconv.FormatUint(sys.Random()>>1, 10)
+	}
+	l.claim = strings.Join([]string{path, sys.Hostname(), strconv.Itoa(sys.Pid()), last}, v.Separator)
+	return l
+}
+
+// Lock takes the lock. It waits while another holds it, for ever if timeout is
+// 0, and breaks it when its end is long enough past.
+func (l *File) Lock(timeout time.Duration) error {
+	deadline := sys.Clock().Add(timeout)
+	if err := l.write(); err != nil {
+		return err
+	}
+	l.touch(l.claim)
+	for {
+		err := sys.Link(l.claim, l.path)
+		switch {
+		case err == nil:
+			l.touch(l.claim)
+			return nil
+		case l.gone(err):
+			// Some file server's way; it is tried again.
+		case errors.Is(err, syscall.EEXIST):
+			if n := l.links(); n != 2 {
+				l.say(fmt.Sprintf("unexpected linkcount: %d", n))
+			} else if l.read() == l.claim {
+				return ErrAlreadyLocked
+			}
+		default:
+			sys.Unlink(l.claim)
+			return err
+		}
+		if timeout > 0 && sys.Clock().After(deadline) {
+			sys.Unlink(l.claim)
+			return ErrTimeOut
+		}
+		expired := l.expired()
+		if expired {
+			l.breakIt()
+		}
+		if expired || l.variant.AlwaysSays {
+			l.say("lifetime has expired, breaking")
+		}
+		sys.SleepFor(minPause + time.Duration(sys.Random()%uint64(maxPause-minPause)))
+	}
+}
+
+// gone says whether the error is that the file is not there.
+func (l *File) gone(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || l.variant.StaleIsGone && errors.Is(err, syscall.ESTALE)
+}
+
+func (l *File) say(line string) { l.log(l.path + " " + line) }
+
+// write makes the claim, with its own path in it.
+func (l *File) write() error {
+	f, err := sys.Open(l.claim, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC|l.variant.OpenFlags, 0o666)
+	if err != nil {
+		return err
+	}
+	err = f.Write([]byte(l.claim))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// touch sets a file's end to a lifetime from now, by our clock.
+func (l *File) touch(path string) {
+	end := sys.Clock().Add(l.lifetime)
+	if l.variant.WholeSeconds {
+		end = end.Truncate(time.Second)
+	}
+	sys.Utimens(path, end) // one that is gone need not be touched
+}
+
+// links is the lock's link count, -1 if there is no lock.
+func (l *File) links() int {
+	st, err := sys.StatFile(l.path)
+	if err != nil {
+		return -1
+	}
+	return int(st.Nlink)
+}
+
+// read gives the claim of the lock's holder, "" if there is none.
+func (l *File) read() string {
+	data, err := sys.ReadFile(l.path, l.variant.OpenFlags)
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+// Holder is the claim of whoever holds the lock, "" if there is none.
+func (l *File) Holder() string { return l.read() }
+
+// expired says whether the lock's end is so long past that it may be broken.
+func (l *File) expired() bool {
+	st, err := sys.StatFile(l.path)
+	if err != nil {
+		return l.variant.GoneIsExpired
+	}
+	return sys.Clock().After(st.Mtime.Add(slop))
+}
+
+// breakIt takes the lock away from its holder. The touch keeps others from
+// doing so at the same time, if they have not looked yet.
+func (l *File) breakIt() {
+	l.touch(l.path)
+	winner := l.read()
+	sys.Unlink(l.path)
+	if winner != "" {
+		sys.Unlink(winner)
+	}
+}
+
+// Locked says whether the lock is ours. It gives it a new lifetime by the way.
+func (l *File) Locked() bool {
+	l.touch(l.claim)
+	return l.links() == 2 && l.read() == l.claim
+}
+
+// Refresh gives the lock a new lifetime, if it is ours.
+func (l *File) Refresh() error {
+	if !l.Locked() {
+		return ErrNotLocked
+	}
+	return nil
+}
+
+// Unlock lets the lock go. One that is not ours is an error, unless it does not
+// matter; then only our claim goes.
+func (l *File) Unlock(matters bool) error {
+	ours := l.Locked()
+	if !ours && matters {
+		return ErrNotLocked
+	}
+	if ours {
+		sys.Unlink(l.path)
+	}
+	sys.Unlink(l.claim)
+	return nil
+}
+
+// claimOf is the claim that a process of this node has to a lock that it was
+// given. It has no last part.
+func (l *File) claimOf(pid int) string {
+	return strings.Join([]string{l.path, sys.Hostname(), strconv.Itoa(pid)}, l.variant.Separator)
+}
+
+// TransferTo gives the lock to another process of this node, which is to call
+// TakePossession. Meanwhile L is an empty file with three links.
+func (l *File) TransferTo(pid int) error {
+	l.touch(l.claim)
+	old := l.read()
+	l.claim = l.claimOf(pid)
+	if err := sys.Link(l.path, l.claim); err != nil {
+		return err
+	}
+	if err := l.write(); err != nil {
+		return err
+	}
+	sys.Unlink(old)
+	if l.links() != 2 || !l.Locked() {
+		return ErrNotLocked
+	}
+	return nil
+}
+
+// TakePossession waits until the lock was transferred to this process.
+func (l *File) TakePossession() {
+	l.claim = l.claimOf(sys.Pid())
+	for l.links() != 2 || l.read() != l.claim {
+		sys.SleepFor(poll)
+	}
+}

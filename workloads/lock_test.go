@@ -1,0 +1,140 @@
+package workloads
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+)
+
+// search draws schedules of a test at random, and gives what came of them.
+func search(t *testing.T, test *harness.Test, err error, schedules int) *harness.Outcome {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	o, err := w.Explore(context.Background(), harness.Campaign{Search: schedule.NewRandom(1), Schedules: schedules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Divergences) > 0 {
+		t.Errorf("played again, a schedule went another way: %s", o.Divergences[0])
+	}
+	if o.Bounded > 0 {
+		t.Errorf("%d of %d schedules did not end", o.Bounded, o.Schedules)
+	}
+	return o
+}
+
+// describe shows the findings of a search.
+func describe(o *harness.Outcome) string {
+	s := fmt.Sprintf("%d schedules, %d traces, %.1f s: %v\n", o.Schedules, o.Coverage.Traces(), o.Seconds, o.Counts)
+	for _, f := range o.Findings {
+		s += fmt.Sprintf("schedule %d: %s\n%s\n", f.Schedule, f.Anomaly.Explanation, f.Result.Log())
+	}
+	return s
+}
+
+// What each kind of lock lets happen, and what not.
+func TestLockKinds(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		config    func(*LockConfig)
+		schedules int
+		finds     []string // at least one of them, and others only among it
+	}{
+		{"2.1", func(c *LockConfig) { c.Rounds = 2 }, long(80, 3000), []string{check.SplitBrain, check.StolenLock}},
+		{"flufl", func(c *LockConfig) { c.Rounds = 2 }, long(80, 10000), nil},
+		{"flock", func(c *LockConfig) { c.Nemeses = []string{"crash"} }, long(60, 10000), nil},
+		{"excl", nil, long(60, 10000), nil},
+		{"mkdir", func(c *LockConfig) { c.Nemeses = []string{"crash"} }, long(60, 3000), []string{check.Stuck}},
+		{"naive", nil, long(60, 3000), []string{check.SplitBrain, check.StolenLock}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := DefaultLock()
+			config.Kind = c.name
+			if c.config != nil {
+				c.config(&config)
+			}
+			test, err := NewLock(config)
+			o := search(t, test, err, c.schedules)
+			t.Logf("%d schedules, %d traces, %.1f s: %v", o.Schedules, o.Coverage.Traces(), o.Seconds, o.Counts)
+			if len(c.finds) > 0 && len(o.Findings) == 0 {
+				t.Errorf("nothing found, want one of %v", c.finds)
+			}
+			for kind := range o.Counts {
+				if !contains(c.finds, kind) {
+					t.Errorf("found %s\n%s", kind, describe(o))
+				}
+			}
+		})
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// The linear-time checker and the model agree on random histories.
+func TestHolderCheckersAgree(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	broken := 0
+	for n := range 3000 {
+		ops := randomHolders(r)
+		linear := len(splitBrain(ops, "l")) == 0
+		if model := oneHolder(ops, "l"); model != linear {
+			t.Fatalf("history %d: in linear time %v, by the model %v\n%v", n, linear, model, ops)
+		}
+		if !linear {
+			broken++
+		}
+	}
+	if broken < 300 || broken > 2700 {
+		t.Errorf("%d of 3000 histories are broken: the test tells little", broken)
+	}
+}
+
+// randomHolders is a history of three processes that enter and leave as they
+// like, and of crashes.
+func randomHolders(r *rand.Rand) []history.Op {
+	var h history.Recorder
+	state := map[string]int{} // 0 outside, 1 has asked, 2 inside
+	for range 3 + r.IntN(10) {
+		p := []string{"a/l", "a/l.1", "b/l"}[r.IntN(3)]
+		if r.IntN(8) == 0 {
+			who := []string{"a", "a/l", "b"}[r.IntN(3)]
+			h.Add("nemesis", history.Info, "crash", who, "")
+			for q := range state {
+				if covers(who, q) {
+					state[q] = 0
+				}
+			}
+			continue
+		}
+		switch state[p] {
+		case 0:
+			h.Add(p, history.Invoke, "acquire", "l", "")
+		case 1:
+			h.Add(p, history.OK, "acquire", "l", "")
+		case 2:
+			h.Did(p, "release", "l")
+		}
+		state[p] = (state[p] + 1) % 3
+	}
+	return h.Ops()
+}

@@ -1,0 +1,100 @@
+package workloads
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"screwtape/harness"
+	"screwtape/harness/schedule"
+	"screwtape/nemesis"
+)
+
+// horizon is how far time goes for programs that wait for a lock: twice the
+// longest lifetime of Mailman's locks, that of the master's.
+const horizon = 60 * time.Hour
+
+// An option is one line of a tape's header, and where its value goes.
+type option struct {
+	key   string
+	value any // *string, *int, *bool, *time.Duration or *[]string
+}
+
+// read takes over what the header says of the options.
+func read(h schedule.Header, options []option) error {
+	for _, o := range options {
+		text := h.Get(o.key)
+		if text == "" {
+			continue
+		}
+		var err error
+		switch v := o.value.(type) {
+		case *string:
+			*v = text
+		case *[]string:
+			*v = strings.Fields(text)
+		case *int:
+			*v, err = count(text)
+		case *time.Duration:
+			*v, err = time.ParseDuration(text)
+		case *bool:
+			*v = text == "yes"
+			if text != "yes" && text != "no" {
+				err = fmt.Errorf("%q is neither yes nor no", text)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("header %s: %w", o.key, err)
+		}
+	}
+	return nil
+}
+
+// header is the options as a tape's header has them; those that are empty are
+// left out.
+func header(workload string, options []option) schedule.Header {
+	var h schedule.Header
+	h.Set("workload", workload)
+	for _, o := range options {
+		text := ""
+		switch v := o.value.(type) {
+		case *string:
+			text = *v
+		case *[]string:
+			text = strings.Join(*v, " ")
+		case *int:
+			text = strconv.Itoa(*v)
+		case *time.Duration:
+			text = v.String()
+		case *bool:
+			text = "no"
+			if *v {
+				text = "yes"
+			}
+		}
+		if text != "" {
+			h.Set(o.key, text)
+		}
+	}
+	return h
+}
+
+// makeNemeses makes those of these names, each with so many faults.
+func makeNemeses(names []string, budget int) ([]harness.Nemesis, error) {
+	var list []harness.Nemesis
+	for _, name := range names {
+		n, err := nemesis.New(name, budget)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
+// once is a program of ours that a client starts, and that ends by itself.
+func once(node, name string, args ...string) harness.Program {
+	return harness.Program{Node: node, Name: name, Path: "/proc/self/exe", Args: append([]string{"screwtape-runner"}, args...),
+		Env: []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}, Horizon: horizon, Late: true, Once: true, Single: true}
+}
