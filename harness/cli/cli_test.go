@@ -15,12 +15,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"screwtape/harness"
 	"screwtape/harness/check"
+	"screwtape/harness/schedule"
+	"screwtape/results"
 )
 
 func TestPanic(t *testing.T) {
@@ -115,6 +119,38 @@ func TestTable(t *testing.T) {
 	}
 }
 
+func TestProgress(t *testing.T) {
+	var b bytes.Buffer
+	run := &results.Run{Dir: t.TempDir()}
+	p := newProgress(&b, run)
+	told := func(want string) {
+		t.Helper()
+		if diff := cmp.Diff(want, b.String()); diff != "" {
+			t.Error(diff)
+		}
+		b.Reset()
+	}
+	p.show(harness.Progress{Schedules: 10, Elapsed: time.Second})
+	p.show(harness.Progress{Schedules: 100, Traces: 40, Elapsed: 5 * time.Second})
+	told("5s: 100 schedules, 20/s, 40 traces (40 new), no anomalies\n")
+	p.show(harness.Progress{Schedules: 120, Traces: 41, Elapsed: 7 * time.Second, Found: []string{"stray-copy"}})
+	told("")
+	p.show(harness.Progress{Schedules: 200, Traces: 45, Elapsed: 10 * time.Second, Found: []string{"stray-copy", "stuck"}})
+	told("10s: 200 schedules, 20/s, 45 traces (5 new), found stray-copy, stuck\n")
+	p.clear()
+	told("")
+	log, _ := os.ReadFile(filepath.Join(run.Dir, "log"))
+	if diff := cmp.Diff("schedule 120: found stray-copy\nschedule 200: found stuck\n", string(log)); diff != "" {
+		t.Error(diff)
+	}
+
+	p.terminal = true
+	p.show(harness.Progress{Schedules: 210, Traces: 45, Elapsed: 10*time.Second + 200*time.Millisecond})
+	told("\r\x1b[K10s: 210 schedules, 50/s, 45 traces (0 new), no anomalies")
+	p.clear()
+	told("\r\x1b[K")
+}
+
 func TestVerdictOfACampaign(t *testing.T) {
 	finding := func(allowed, confirmed bool) harness.Finding {
 		return harness.Finding{Anomaly: check.Anomaly{Kind: "lost-message"}, Allowed: allowed, Confirmed: confirmed}
@@ -131,18 +167,49 @@ func TestVerdictOfACampaign(t *testing.T) {
 		{"unconfirmed", harness.Outcome{Schedules: 9, Findings: []harness.Finding{finding(false, false)}}, check.Unknown, "lost-message did not come back on fresh processes"},
 		{"interrupted", harness.Outcome{Schedules: 9, Stopped: "interrupted"}, check.Unknown, "interrupted after 9 schedules"},
 		{"nothing", harness.Outcome{}, check.Unknown, "no schedule was played"},
-		{"diverged", harness.Outcome{Schedules: 20, Twice: 1, Divergences: []string{"x"}}, check.Unknown, "of 1 schedule that were played twice, 1 went another way the second time"},
-		{"bounded", harness.Outcome{Schedules: 20, Bounded: 2}, check.Unknown, "2 schedules hit a bound and was not seen to its end"},
+		{"diverged", harness.Outcome{Schedules: 20, Twice: 1, Divergences: []string{"x"}}, check.Unknown, "played twice: 1 schedule, of which 1 went another way the second time"},
+		{"bounded", harness.Outcome{Schedules: 20, Bounded: 2}, check.Unknown, "2 schedules hit a bound, and their ends were not seen"},
 		{"no fault", harness.Outcome{Schedules: 20}, check.Unknown, "crash was asked for and never happened; draw more schedules"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := testOptions{}
-			o.queue.Nemeses = []string{"crash", "overlap"}
-			got, why := o.verdict(&c.out)
+			test := harness.Test{Header: schedule.Header{{Key: "nemesis", Value: "crash overlap"}}}
+			got, why := verdict(&test, &c.out)
 			if got != c.want || why != c.why {
 				t.Errorf("%s: %q, not %s: %q", got, why, c.want, c.why)
 			}
 		})
+	}
+}
+
+// Flags become a tape's header; those that were not given are left to the
+// workload.
+func TestSetUp(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want schedule.Header
+	}{
+		{nil, schedule.Header{{Key: "workload", Value: "queue"}}},
+		{[]string{"--nodes", "3", "--nemesis", "crash,overlap", "--save-bad=false", "--slices=a:0/2,b:1/2", "--messages=2"},
+			schedule.Header{{Key: "workload", Value: "queue"}, {Key: "nodes", Value: "a b c"}, {Key: "messages", Value: "2"},
+				{Key: "slices", Value: "a:0/2 b:1/2"}, {Key: "save-bad", Value: "no"}, {Key: "nemesis", Value: "crash overlap"}}},
+		{[]string{"--workload", "lock", "--set", "kind=2.1", "--set", "nodes=a b"},
+			schedule.Header{{Key: "workload", Value: "lock"}, {Key: "kind", Value: "2.1"}, {Key: "nodes", Value: "a b"}}},
+		{[]string{"--bugs", "x,y", "--bad-name"},
+			schedule.Header{{Key: "workload", Value: "queue"}, {Key: "bad-name", Value: "yes"}, {Key: "bugs", Value: "x,y"}}},
+	} {
+		var s setUp
+		f := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		s.define(f)
+		if err := f.Parse(c.args); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.header(f)
+		if err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%v: %s", c.args, diff)
+		}
 	}
 }
 

@@ -8,22 +8,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"screwtape/harness"
 	"screwtape/harness/check"
 	"screwtape/harness/schedule"
 	"screwtape/results"
-	"screwtape/runner/profile"
-	"screwtape/runner/samples"
-	"screwtape/workloads"
 )
 
 type testOptions struct {
-	workload string
-	queue    workloads.QueueConfig
-	nodes    int
-	slices   string
-	promise  string
+	setUp setUp
 
 	strategy  string
 	seed      uint64
@@ -38,7 +32,7 @@ type testOptions struct {
 }
 
 func (c *command) newTest() *cobra.Command {
-	o := testOptions{queue: workloads.DefaultQueue()}
+	var o testOptions
 	cmd := &cobra.Command{
 		Use:   "test",
 		Short: "Search the schedules of a test for anomalies",
@@ -57,27 +51,13 @@ then is told and kept; a second Ctrl-C ends it at once.`,
 			if o.budget > 0 && !cmd.Flags().Changed("schedules") {
 				o.schedules = 0
 			}
-			return c.test(cmd.Context(), &o)
+			return c.test(cmd.Context(), cmd.Flags(), &o)
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	q := &o.queue
-	f.StringVar(&o.workload, "workload", "queue", "what clients do and what must hold: queue")
-	f.StringVar(&q.Profile, "profile", q.Profile, "the runners do as this `version`: "+strings.Join(profile.Names(), ", "))
-	f.IntVar(&o.nodes, "nodes", len(q.Nodes), "how many nodes; they are called a, b, c, ...")
-	f.IntVar(&q.Messages, "messages", q.Messages, "how many messages are put into the queue")
-	f.StringVar(&q.Sample, "sample", q.Sample, "put in this `message`: "+strings.Join(samples.Names(), ", "))
-	f.StringVar(&o.slices, "slices", "", "a runner for each slice of the queue, a `list` NODE:INDEX/COUNT,...\n(default: a slice for each node, or with the nemesis overlap all of the queue)")
-	f.StringSliceVar(&q.Late, "late", nil, "`programs` that start in the middle, such as b/runner")
-	f.BoolVar(&q.Inject, "inject", false, "a program on the last node puts the message in")
-	f.BoolVar(&q.BadName, "bad-name", false, "a file with a bad name lies in the queue")
-	f.BoolVar(&q.SaveBad, "save-bad", q.SaveBad, "runners preserve what they cannot read")
-	f.StringVar(&q.Bugs, "bugs", "", "plant these bugs in the runners, a `list` with commas; screwtape list tells them")
-	f.StringSliceVar(&q.Nemeses, "nemesis", nil, "what goes wrong, a `list` with commas of: "+strings.Join(nemesisNames(), ", "))
-	f.IntVar(&q.Crashes, "crashes", q.Crashes, "at most so many crashes in a schedule")
-	f.StringVar(&o.promise, "promise", string(q.Promise), fmt.Sprintf("what must hold: %s", join(check.Promises, ", ")))
-	f.StringVar(&o.strategy, "strategy", "portfolio", "how schedules are drawn: "+strings.Join(schedule.SearchNames(), ", "))
+	o.setUp.define(f)
+	f.StringVar(&o.strategy, "strategy", "portfolio", "how schedules are drawn: "+strings.Join(schedule.SearchNames(), ", ")+" (pct is pct3)")
 	f.Uint64Var(&o.seed, "seed", 1, "draw the schedules that belong to this number")
 	f.IntVar(&o.schedules, "schedules", 500, "end after so many; 0 for no bound")
 	f.DurationVar(&o.budget, "budget", 0, "end after so long, such as 30s; then there is no bound on schedules but one that is given")
@@ -89,35 +69,19 @@ then is told and kept; a second Ctrl-C ends it at once.`,
 	return cmd
 }
 
-// make makes the test and the search, or says what is wrong with the flags.
-func (o *testOptions) make() (*harness.Test, schedule.Search, error) {
-	if o.workload != "queue" {
-		return nil, nil, fmt.Errorf("--workload: no workload %q; there is queue", o.workload)
-	}
-	if o.nodes < 1 || o.nodes > 26 {
-		return nil, nil, fmt.Errorf("--nodes: %d; there can be 1 to 26", o.nodes)
-	}
-	if o.queue.Messages < 0 || o.queue.Crashes < 0 || o.schedules < 0 || o.stale < 0 || o.budget < 0 {
-		return nil, nil, fmt.Errorf("--messages, --crashes, --schedules, --until-stale and --budget cannot be negative")
+// search makes the search, or says what is wrong with the flags.
+func (o *testOptions) search() (schedule.Search, error) {
+	if o.schedules < 0 || o.stale < 0 || o.budget < 0 {
+		return nil, fmt.Errorf("--schedules, --until-stale and --budget cannot be negative")
 	}
 	if o.schedules == 0 && o.budget == 0 && o.stale == 0 {
-		return nil, nil, fmt.Errorf("nothing ends the search; give --schedules, --budget or --until-stale")
+		return nil, fmt.Errorf("nothing ends the search; give --schedules, --budget or --until-stale")
 	}
-	o.queue.Nodes = nil
-	for i := range o.nodes {
-		o.queue.Nodes = append(o.queue.Nodes, string(rune('a'+i)))
-	}
-	var err error
-	if o.queue.Slices, err = workloads.ParseSlices(strings.ReplaceAll(o.slices, ",", " ")); err != nil {
-		return nil, nil, fmt.Errorf("--slices: %w", err)
-	}
-	o.queue.Promise = check.Promise(o.promise)
 	search, err := schedule.NewSearch(searchName(o.strategy), o.seed)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--strategy: %w", err)
+		return nil, fmt.Errorf("--strategy: %w", err)
 	}
-	test, err := workloads.NewQueue(o.queue)
-	return test, search, err
+	return search, canWrite("--junit", o.junit)
 }
 
 // searchName lets pct stand for the depth that finds the most.
@@ -128,19 +92,20 @@ func searchName(name string) string {
 	return name
 }
 
-func (c *command) test(ctx context.Context, o *testOptions) error {
-	test, search, err := o.make()
-	if err == nil {
-		err = canWrite("--junit", o.junit)
+func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions) error {
+	search, err := o.search()
+	if err != nil {
+		return badArgs{err}
 	}
+	test, err := o.setUp.make(flags)
 	if err != nil {
 		return badArgs{err}
 	}
 	if err := enter(); err != nil {
 		return err
 	}
-	run, err := c.begin(results.Test{Name: test.Name, Workload: o.workload, Profile: o.queue.Profile,
-		Promise: o.promise, Nodes: test.Nodes, Seed: o.seed})
+	run, err := c.begin(results.Test{Name: test.Name, Workload: test.Header.Get("workload"), Profile: test.Header.Get("profile"),
+		Promise: test.Header.Get("promise"), Nodes: test.Nodes, Seed: o.seed})
 	if err != nil {
 		return err
 	}
@@ -190,10 +155,10 @@ func undisturbed(w *harness.World, t *harness.Test) (*harness.Result, error) {
 func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outcome, calm *harness.Result) (results.Report, error) {
 	findings := slices.Clone(out.Findings)
 	slices.SortStableFunc(findings, func(a, b harness.Finding) int { return check.CompareKinds(a.Anomaly.Kind, b.Anomaly.Kind) })
-	report := results.Report{Test: t.Name, Workload: o.workload, Profile: o.queue.Profile, Promise: o.promise,
+	report := results.Report{Test: t.Name, Workload: run.Test.Workload, Profile: run.Test.Profile, Promise: run.Test.Promise,
 		Schedules: out.Schedules, Traces: out.Coverage.Traces(), Faults: out.Faults, Divergences: len(out.Divergences),
 		Bounded: out.Bounded, Seconds: out.Seconds, Seed: o.seed, Run: run.Dir}
-	report.Verdict, report.Why = o.verdict(out)
+	report.Verdict, report.Why = verdict(t, out)
 	for i := range findings {
 		a, err := o.keepTape(run, out, &findings[i])
 		if err != nil {
@@ -249,7 +214,7 @@ func (o *testOptions) keepTape(run *results.Run, out *harness.Outcome, f *harnes
 
 // verdict judges the campaign: a promise is broken only by what came back on
 // fresh processes, and kept only where all was seen that was asked for.
-func (o *testOptions) verdict(out *harness.Outcome) (check.Validity, string) {
+func verdict(t *harness.Test, out *harness.Outcome) (check.Validity, string) {
 	var unconfirmed []string
 	for _, f := range out.Findings {
 		switch {
@@ -268,20 +233,20 @@ func (o *testOptions) verdict(out *harness.Outcome) (check.Validity, string) {
 	case out.Schedules == 0:
 		return check.Unknown, "no schedule was played"
 	case len(out.Divergences) > 0:
-		return check.Unknown, fmt.Sprintf("of %s that were played twice, %d went another way the second time", count(out.Twice, "schedule"), len(out.Divergences))
+		return check.Unknown, fmt.Sprintf("played twice: %s, of which %d went another way the second time", count(out.Twice, "schedule"), len(out.Divergences))
 	case out.Bounded > 0:
-		return check.Unknown, count(out.Bounded, "schedule") + " hit a bound and was not seen to its end"
+		return check.Unknown, count(out.Bounded, "schedule") + " hit a bound, and their ends were not seen"
 	}
-	if missing := o.notInjected(out); len(missing) > 0 {
+	if missing := notInjected(t, out); len(missing) > 0 {
 		return check.Unknown, strings.Join(missing, " and ") + " was asked for and never happened; draw more schedules"
 	}
 	return check.Valid, ""
 }
 
 // notInjected are the nemeses that did nothing in any schedule.
-func (o *testOptions) notInjected(out *harness.Outcome) []string {
+func notInjected(t *harness.Test, out *harness.Outcome) []string {
 	var missing []string
-	for _, name := range o.queue.Nemeses {
+	for _, name := range strings.Fields(t.Header.Get("nemesis")) {
 		verb := name
 		switch name {
 		case "overlap": // no fault, but a way to set up the runners
