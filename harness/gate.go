@@ -256,11 +256,13 @@ func (w *World) carryOut(m *share.Mount, r *share.Request) share.Effect {
 	return e
 }
 
-// interrupt ends the wait for a lock by a signal. Any other held call goes on
-// later as if there were no signal, as on a local disk.
+// interrupt ends the wait for a lock by a signal (the kernel then restarts the
+// call where the handler says so). Any other held call goes on later as if there
+// were no signal, as on a local disk: runtimes send themselves signals at times
+// that nobody decides.
 func (w *World) interrupt(m *share.Mount, unique uint64) {
 	for _, t := range w.threads {
-		if t.request != nil && t.mount == m && t.request.Unique == unique && t.request.Lock != nil {
+		if t.request != nil && t.mount == m && t.request.Unique == unique && t.request.Op == "SETLKW" {
 			m.Refuse(t.request, unix.EINTR)
 			t.request, t.call = nil, nil
 			return
