@@ -30,8 +30,9 @@ const (
 	reportFile   = "report.html"
 )
 
-// keepSchedule stores a recorded schedule in a directory of the run.
-func keepSchedule(run *results.Run, dir, title string, report results.Report, r *harness.Result) error {
+// keepSchedule stores a recorded schedule, and the page that shows it, in a
+// directory of the run.
+func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Page) error {
 	data, err := json.Marshal(kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded})
 	if err != nil {
 		return err
@@ -46,20 +47,19 @@ func keepSchedule(run *results.Run, dir, title string, report results.Report, r 
 	if err := run.WriteFile(path.Join(dir, historyFile), ops.Bytes()); err != nil {
 		return err
 	}
-	page, err := results.HTML(page(title, report, r))
+	html, err := results.HTML(p)
 	if err != nil {
 		return err
 	}
-	return run.WriteFile(path.Join(dir, reportFile), page)
+	return run.WriteFile(path.Join(dir, reportFile), html)
 }
 
-// page is a report that shows one schedule.
-func page(title string, report results.Report, r *harness.Result) results.Page {
+// page is a report that shows one schedule, which the tape plays again ("" if
+// none was kept).
+func page(title, tape string, report results.Report, r *harness.Result) results.Page {
 	p := results.Page{Title: title, Report: report, Shown: r.Verdict, Steps: r.Steps, Initial: r.Initial}
-	for _, a := range report.Anomalies {
-		if a.Kind == title || p.Replay == "" {
-			p.Replay = a.Replay
-		}
+	if tape != "" {
+		p.Replay = replayCommand(tape)
 	}
 	return p
 }

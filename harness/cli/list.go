@@ -24,9 +24,7 @@ type listing struct {
 
 var listings = []listing{
 	{"claims", (*command).listClaims},
-	{"workloads", func(_ *command, w io.Writer) error {
-		return rows(w, [][2]string{{"queue", "a mail queue on a share: messages are put in, runners on several nodes deliver them"}})
-	}},
+	{"workloads", listWorkloads},
 	{"nemeses", listNemeses},
 	{"strategies", func(_ *command, w io.Writer) error { return names(w, schedule.SearchNames()) }},
 	{"profiles", func(_ *command, w io.Writer) error { return names(w, profile.Names()) }},
@@ -68,6 +66,20 @@ func (c *command) newList() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// about says what each workload is about.
+var about = map[string]string{
+	"queue": "a mail queue: messages are put in, runners on several nodes deliver them",
+	"lock":  "contenders for one lock: each takes it, works for a while, and lets it go",
+}
+
+func listWorkloads(_ *command, w io.Writer) error {
+	var list [][2]string
+	for _, name := range workloads.Names() {
+		list = append(list, [2]string{name, about[name]})
+	}
+	return rows(w, list)
 }
 
 // nemeses says what each nemesis does.

@@ -86,7 +86,7 @@ func (c *command) replay(name string, o *replayOptions) error {
 		report.Verdict, report.Why, report.Divergences = check.Unknown, differs, 1
 	}
 	if o.report != "" {
-		html, err := results.HTML(page(name, report, first))
+		html, err := results.HTML(page(name, name, report, first))
 		if err != nil {
 			return err
 		}

@@ -122,40 +122,46 @@ func (o *reproduceOptions) keep(run *results.Run, report *results.Report, claims
 			return err
 		}
 		report.Claims = append(report.Claims, claim)
-		report.Schedules += t.Schedules
-		count := t.Outcome
-		switch {
-		case count != nil:
-			report.Traces += count.Coverage.Traces()
-			report.Divergences += len(count.Divergences)
-			report.Bounded += count.Bounded
-			addFaults(report.Faults, count.Faults)
-		case t.Result != nil:
-			report.Traces++
-			addFaults(report.Faults, t.Result.Faults)
-		}
-		if t.Outcome == nil && t.Problem != "" {
-			report.Divergences++
-		}
+		addCounts(report, t)
 	}
 	report.Verdict, report.Why = o.verdict(claims, tried)
 	for i, t := range slices.Backward(tried) {
 		if t.Result == nil {
 			continue
 		}
-		if err := keepSchedule(run, "findings/"+t.ID, t.ID, *report, t.Result); err != nil {
+		p := page(t.ID, report.Claims[i].Tape, *report, t.Result)
+		if err := keepSchedule(run, "findings/"+t.ID, t.Result, p); err != nil {
 			return err
 		}
-		if i == 0 {
-			if err := run.WriteHistory(t.Result.History); err != nil {
-				return err
-			}
-			if err := keepSchedule(run, ".", t.ID, *report, t.Result); err != nil {
-				return err
-			}
+		if i > 0 {
+			continue
+		}
+		// The run's own history is that of the first claim.
+		if err := run.WriteHistory(t.Result.History); err != nil {
+			return err
+		}
+		if err := keepSchedule(run, ".", t.Result, p); err != nil {
+			return err
 		}
 	}
 	return finish(run, *report, o.junit)
+}
+
+// addCounts adds what was played for a claim: one schedule, or many.
+func addCounts(report *results.Report, t *workloads.Observation) {
+	report.Schedules += t.Schedules
+	switch {
+	case t.Outcome != nil:
+		report.Traces += t.Outcome.Coverage.Traces()
+		report.Divergences += len(t.Outcome.Divergences)
+		report.Bounded += t.Outcome.Bounded
+		addFaults(report.Faults, t.Outcome.Faults)
+	case t.Problem != "":
+		report.Divergences++
+	default:
+		report.Traces++
+		addFaults(report.Faults, t.Result.Faults)
+	}
 }
 
 func addFaults(sum, more map[string]int) {

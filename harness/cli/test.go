@@ -159,27 +159,28 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 		Schedules: out.Schedules, Traces: out.Coverage.Traces(), Faults: out.Faults, Divergences: len(out.Divergences),
 		Bounded: out.Bounded, Seconds: out.Seconds, Seed: o.seed, Run: run.Dir}
 	report.Verdict, report.Why = verdict(t, out)
-	for i := range findings {
-		a, err := o.keepTape(run, out, &findings[i])
-		if err != nil {
+	found := make([]results.Anomaly, len(findings))
+	for i, f := range findings {
+		var err error
+		if found[i], err = o.keepTape(run, out, &f); err != nil {
 			return report, err
 		}
-		if findings[i].Allowed {
-			report.Allowed = append(report.Allowed, a)
+		if f.Allowed {
+			report.Allowed = append(report.Allowed, found[i])
 		} else {
-			report.Anomalies = append(report.Anomalies, a)
+			report.Anomalies = append(report.Anomalies, found[i])
 		}
 	}
-	shown := calm
-	for i := len(findings) - 1; i >= 0; i-- {
-		f := &findings[i]
+	// The run's own history is that of the worst that was confirmed.
+	shown, p := calm, page(t.Name, "", report, calm)
+	for i, f := range slices.Backward(findings) {
 		if !f.Confirmed {
 			continue
 		}
-		if err := keepSchedule(run, "findings/"+f.Anomaly.Kind, f.Anomaly.Kind, report, f.Result); err != nil {
+		shown, p = f.Result, page(f.Anomaly.Kind, found[i].Tape, report, f.Result)
+		if err := keepSchedule(run, "findings/"+f.Anomaly.Kind, shown, p); err != nil {
 			return report, err
 		}
-		shown = f.Result
 	}
 	if err := run.WriteHistory(shown.History); err != nil {
 		return report, err
@@ -187,7 +188,7 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 	if err := run.WriteLogs(shown.Logs); err != nil {
 		return report, err
 	}
-	if err := keepSchedule(run, ".", t.Name, report, shown); err != nil {
+	if err := keepSchedule(run, ".", shown, p); err != nil {
 		return report, err
 	}
 	return report, finish(run, report, o.junit)
