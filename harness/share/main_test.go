@@ -68,10 +68,10 @@ type server struct {
 	t       *testing.T
 	mu      sync.Mutex // held for whatever touches the store
 	store   *Store
-	mounts  []*Mount
 	held    []heldRequest
 	waits   chan struct{} // gets one for each lock that is not free
 	effects []Effect
+	stop    int // an eventfd: readable once the pumps are to end
 	wg      sync.WaitGroup
 }
 
@@ -102,6 +102,10 @@ func serve(t *testing.T, store *Store, roots ...string) []*node {
 	t.Cleanup(func() { debug.SetGCPercent(old) })
 
 	s := &server{t: t, store: store, waits: make(chan struct{}, 100)}
+	var err error
+	if s.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
 	var list []*node
 	for _, root := range roots {
 		if err := store.MkdirAll(root, 0o777); err != nil {
@@ -125,7 +129,6 @@ func serve(t *testing.T, store *Store, roots ...string) []*node {
 		if err := unix.MoveMount(int(m.Tree().Fd()), "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 			t.Fatalf("move_mount: %v", err)
 		}
-		s.mounts = append(s.mounts, m)
 		list = append(list, &node{m, dir, s})
 		s.wg.Add(1)
 		go s.pump(m)
@@ -133,28 +136,28 @@ func serve(t *testing.T, store *Store, roots ...string) []*node {
 			t.Fatal(err)
 		}
 	}
-	// A test that hangs on its own mount could not even be killed: end the
-	// mounts, and with them whoever waits.
-	watchdog := time.AfterFunc(45*time.Second, func() {
-		fmt.Fprintf(os.Stderr, "%s: hangs; ending its mounts\n", t.Name())
-		for _, m := range s.mounts {
-			unix.Close(m.dev)
-		}
-	})
-	t.Cleanup(func() {
+	// end closes the devices, which ends the mounts; whoever still waits for an
+	// answer gets an error.
+	end := sync.OnceFunc(func() {
+		unix.Write(s.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		s.wg.Wait()
 		for _, n := range list {
 			if err := unix.Unmount(n.dir, unix.MNT_DETACH); err != nil {
 				t.Errorf("unmount: %v", err)
 			}
-			n.tree.Close() // the last reference: the kernel ends the connection
-			n.tree = nil
-		}
-		s.wg.Wait()
-		watchdog.Stop()
-		for _, n := range list {
 			n.Close()
 			os.Remove(n.dir)
 		}
+		unix.Close(s.stop)
+	})
+	// A test that hangs on its own mount could not even be killed.
+	watchdog := time.AfterFunc(30*time.Second, func() {
+		fmt.Fprintf(os.Stderr, "%s: hangs; ending its mounts\n", t.Name())
+		end()
+	})
+	t.Cleanup(func() {
+		watchdog.Stop()
+		end()
 		s.checkEffects()
 	})
 	return list
@@ -172,13 +175,16 @@ func neverPoll(dir string) error {
 	return os.NewSyscallError("poll", err)
 }
 
-// pump answers a mount's requests until it is unmounted.
+// pump answers a mount's requests until it is told to stop.
 func (s *server) pump(m *Mount) {
 	defer s.wg.Done()
 	for {
-		poll := []unix.PollFd{{Fd: int32(m.dev), Events: unix.POLLIN}}
+		poll := []unix.PollFd{{Fd: int32(m.dev), Events: unix.POLLIN}, {Fd: int32(s.stop), Events: unix.POLLIN}}
 		if _, err := unix.Poll(poll, -1); err != nil && err != unix.EINTR {
 			s.t.Errorf("poll: %v", err)
+			return
+		}
+		if poll[1].Revents != 0 {
 			return
 		}
 		for more := true; more; {
@@ -188,9 +194,6 @@ func (s *server) pump(m *Mount) {
 				s.take(m, r)
 			}
 			s.mu.Unlock()
-			if errors.Is(err, ErrUnmounted) {
-				return
-			}
 			if err != nil {
 				s.t.Errorf("next: %v", err)
 				return

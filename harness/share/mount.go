@@ -427,7 +427,7 @@ func (m *Mount) remember(i *inode) {
 	if k == nil {
 		k = &known{inode: i}
 		m.nodes[i.node] = k
-		i.refs++
+		i.known++
 	}
 	k.lookups++
 }
@@ -439,7 +439,7 @@ func (m *Mount) forget(node, lookups uint64) {
 	}
 	if k.lookups -= min(lookups, k.lookups); k.lookups == 0 {
 		delete(m.nodes, node)
-		k.inode.refs--
+		k.inode.known--
 		k.inode.free()
 	}
 }
@@ -449,7 +449,7 @@ func (m *Mount) open(i *inode, flags uint32) (fh uint64, h *handle) {
 	m.lastHandle++
 	h = &handle{inode: i, flags: flags, writing: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
 	m.handles[m.lastHandle] = h
-	i.refs++
+	i.opens++
 	return m.lastHandle, h
 }
 
@@ -460,7 +460,7 @@ func (m *Mount) release(fh uint64) (locked bool) {
 		return false
 	}
 	delete(m.handles, fh)
-	h.inode.refs--
+	h.inode.opens--
 	locked = h.inode.unlockHandle(h)
 	h.inode.free()
 	return locked

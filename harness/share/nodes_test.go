@@ -416,6 +416,45 @@ func TestRestoreUnderMounts(t *testing.T) {
 	}
 }
 
+// Schedule after schedule, nothing piles up: neither in the store nor in what
+// it remembers for kernels.
+func TestRestoreDoesNotGrow(t *testing.T) {
+	store := NewStore(testClock())
+	ok(t, store.MkdirAll("shared/q", 0o777))
+	nodes := serve(t, store, "shared", "shared")
+	a, b, s := nodes[0].dir, nodes[1].dir, nodes[0].server
+	locked := func(f func()) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f()
+	}
+	var snap *Snapshot
+	locked(func() { snap = store.Snapshot() })
+	for range 200 {
+		for n := range 3 {
+			name := fmt.Sprintf("/q/%d", n)
+			ok(t, os.WriteFile(a+name+".tmp", []byte("data"), 0o644))
+			ok(t, os.Rename(a+name+".tmp", a+name+".pck"))
+			wantData(t, b+name+".pck", "data")
+			ok(t, os.Rename(b+name+".pck", b+name+".bak"))
+		}
+		ok(t, os.Remove(a+"/q/1.bak"))
+		locked(func() { store.Restore(snap) })
+	}
+	locked(func() {
+		// A name that was restored away stays known until it is looked at again,
+		// and the last releases may be on their way.
+		for _, n := range nodes {
+			if len(n.nodes) > 20 || len(n.handles) > 20 {
+				t.Errorf("after 200 rounds: %d nodes, %d handles", len(n.nodes), len(n.handles))
+			}
+		}
+		if len(store.births) != len(snap.births) {
+			t.Errorf("%d births, want %d", len(store.births), len(snap.births))
+		}
+	})
+}
+
 // b waits for what a holds.
 func TestLockWaits(t *testing.T) {
 	nodes := serve(t, NewStore(testClock()), "shared", "shared")

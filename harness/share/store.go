@@ -60,7 +60,8 @@ type inode struct {
 	// directory, and the best guess for others.
 	parent *inode
 	name   string
-	refs   int // open handles, and kernels that know it
+	opens  int // open handles, of all mounts
+	known  int // kernels that have a reference to it
 
 	flocks []flock
 	plocks []plock
@@ -238,7 +239,7 @@ func (s *Store) dropped(i *inode) {
 // open on, and no kernel knows: one that has looked a name up may still open
 // the file, or read the link, that has gone since.
 func (i *inode) free() {
-	if i.nlink == 0 && i.refs == 0 {
+	if i.nlink == 0 && i.opens == 0 && i.known == 0 {
 		i.data, i.entries = nil, nil
 	}
 }
@@ -544,10 +545,11 @@ func (s *Store) Snapshot() *Snapshot {
 func (s *Store) Restore(snap *Snapshot) {
 	s.root.visit(map[*inode]bool{}, func(i *inode) {
 		i.nlink = 0
-		if i.isDir() {
-			i.entries = nil
+		if i.isDir() || i.opens == 0 {
+			// A kernel may know it for long, but no call is under way that
+			// could still come to it.
+			i.data, i.entries = nil, nil
 		}
-		i.free()
 	})
 	for _, old := range snap.inodes {
 		i := old.inode

@@ -598,6 +598,13 @@ func TestPOSIXLocksAgreeWithModel(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
+				for _, l := range i.plocks {
+					if slices.ContainsFunc(i.plocks, func(r plock) bool {
+						return l.owner == r.owner && l.exclusive == r.exclusive && l.end+1 == r.start
+					}) {
+						t.Fatalf("neighbours are not one: %+v", i.plocks)
+					}
+				}
 				for n := range model {
 					var got []held
 					for _, l := range i.plocks {
