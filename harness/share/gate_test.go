@@ -1,6 +1,9 @@
 package share
 
 import (
+	"io"
+	"log"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -390,6 +393,8 @@ func FuzzRequest(f *testing.F) {
 			Args [64]byte
 		}{InHeader: fuse.InHeader{Opcode: opcode, NodeId: 1}}, "f", "g"))
 	}
+	log.SetOutput(io.Discard) // where the library complains of short requests
+	f.Cleanup(func() { log.SetOutput(os.Stderr) })
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > maxWrite {
 			return

@@ -529,8 +529,11 @@ func mappings(t *testing.T, a, b string) {
 	m.ask("sync", "ok")
 	wantData(t, b+"/f", "X"+text[1:])
 
-	// What the other node writes is there for the next mapping; what the same
-	// node writes, at once.
+	// What the other node writes is there once this one has looked at the file,
+	// or maps it again; what the same node writes, at once.
+	must[int](t)(openAt(t, b+"/f", os.O_WRONLY).WriteAt([]byte("y"), 1))
+	stat(t, a+"/f")
+	m.ask("get 1", "y")
 	must[int](t)(openAt(t, b+"/f", os.O_WRONLY).WriteAt([]byte("Y"), 1))
 	m.ask("unmap", "ok")
 	m.ask("map", "ok")

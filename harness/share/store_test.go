@@ -398,6 +398,31 @@ func TestHandlesSurviveRestore(t *testing.T) {
 	}
 }
 
+// Data goes when nobody can come to it any more, not before.
+func TestDataIsLetGo(t *testing.T) {
+	s := testStore(t)
+	c := newCaller(t, s, "shared")
+	f, _ := s.walk("", "shared/f")
+	node, fh := c.lookup("f"), c.openFile("f", syscall.O_RDONLY) // two lookups
+	if err := s.Remove("shared/f"); err != nil || f.data == nil {
+		t.Fatalf("%v, or the data of an open file is gone", err)
+	}
+	if c.release(fh); f.data == nil {
+		t.Error("a kernel that knows the file can still open it, and finds nothing")
+	}
+	if c.forget(node, 2); f.data != nil {
+		t.Error("nobody can come to the file, and the data is still there")
+	}
+
+	snap := s.Snapshot()
+	s.WriteFile("shared/new", []byte("new"), 0o644)
+	fresh, _ := s.walk("", "shared/new")
+	c.lookup("new")
+	if s.Restore(snap); fresh.data != nil {
+		t.Error("a restore keeps the data of what it takes away")
+	}
+}
+
 func TestPermissions(t *testing.T) {
 	root, owner, group, other := cred{}, cred{uid: 1, gid: 1}, cred{uid: 2, gid: 1}, cred{uid: 3, gid: 3}
 	supplementary := cred{uid: 3, gid: 3, groups: func() []uint32 { return []uint32{5, 1} }}
