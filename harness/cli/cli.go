@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"screwtape/harness/check"
 	"screwtape/harness/node"
@@ -66,6 +67,9 @@ func Main() int {
 // interruptible is cancelled by the first signal that asks us to end. The
 // second one ends us at once.
 func interruptible() context.Context {
+	// A reader that has gone away must not take the verdict's exit code along.
+	// (Not by Ignore: what we start would inherit that.)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
@@ -149,9 +153,26 @@ func (c *command) begin(t results.Test) (*results.Run, error) {
 
 // enter puts us where nodes can be made. In the outer process it does not
 // return, so whatever can be wrong with the arguments is to be found before.
+//
+// A terminal's Ctrl-C goes to every process of its foreground group, and a
+// node's agent would die of it. So the inner process leaves the terminal with
+// all that it starts, and the outer one, which takes its standard input for
+// that of no terminal, hands each signal on.
 func enter() error {
+	if node.Outside() {
+		null, err := os.Open(os.DevNull) // nothing is ever read from standard input
+		if err != nil {
+			return err
+		}
+		if err := unix.Dup2(int(null.Fd()), 0); err != nil {
+			return err
+		}
+	}
 	if err := node.Enter(); err != nil {
 		return fmt.Errorf("enter namespaces: %w", err)
+	}
+	if _, err := unix.Setsid(); err != nil {
+		return fmt.Errorf("leave the terminal: %w", err)
 	}
 	return nil
 }

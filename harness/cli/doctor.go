@@ -32,7 +32,7 @@ func (c *command) doctor() error {
 	if node.Outside() {
 		printChecks(c.out, node.Doctor())
 	}
-	if err := node.Enter(); err != nil {
+	if err := enter(); err != nil {
 		return c.sick("namespaces of its own", err)
 	}
 	fmt.Fprintln(c.out, "ok       namespaces of its own")
