@@ -38,15 +38,23 @@ type play struct {
 	healing  bool // nothing goes wrong any more, and what is down comes up
 	record   bool // note what each step changed on the share
 	before   map[string]history.Change
-	touched  map[schedule.Resource]touch
+	touched  map[schedule.Resource]map[way]touch
 }
 
-// A touch is who read or wrote a resource last.
+// A touch is who touched a resource last, in one way.
 type touch struct {
 	step    int
 	process string
-	wrote   bool
 }
+
+// A way is how a step touches a resource; see schedule.Footprint.
+type way int
+
+const (
+	read way = iota
+	wrote
+	added
+)
 
 // Options say how to play a schedule.
 type Options struct {
@@ -67,7 +75,7 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	if err := w.reset(o.Fresh); err != nil {
 		return nil, err
 	}
-	p := &play{record: o.Record, touched: map[schedule.Resource]touch{}}
+	p := &play{record: o.Record, touched: map[schedule.Resource]map[way]touch{}}
 	p.Faults = map[string]int{}
 	w.play = p
 	defer func() { w.play = nil }()
@@ -357,6 +365,7 @@ func (w *World) footprint(d schedule.Decision) schedule.Footprint {
 		}
 		f.Reads = append(f.Reads, e.Footprint.Reads...)
 		f.Writes = append(f.Writes, e.Footprint.Writes...)
+		f.Adds = append(f.Adds, e.Footprint.Adds...)
 	}
 	switch d.Verb {
 	case schedule.Deliver, schedule.Defer:
@@ -389,23 +398,29 @@ func (p *play) append(w *World, d schedule.Decision, f schedule.Footprint) {
 // conflicts, or -1; it also notes what this one touches.
 func (p *play) conflict(d schedule.Decision, f schedule.Footprint) int {
 	last := -1
-	look := func(list []schedule.Resource, wrote bool) {
+	look := func(list []schedule.Resource, ways ...way) {
 		for _, r := range list {
-			if t, ok := p.touched[r]; ok && t.process != d.Process && (wrote || t.wrote) {
-				last = max(last, t.step)
+			for _, w := range ways {
+				if t, ok := p.touched[r][w]; ok && t.process != d.Process {
+					last = max(last, t.step)
+				}
 			}
 		}
 	}
-	look(f.Reads, false)
-	look(f.Writes, true)
-	for _, r := range f.Reads {
-		if t, ok := p.touched[r]; !ok || !t.wrote || t.process == d.Process {
-			p.touched[r] = touch{len(p.Steps), d.Process, ok && t.wrote}
+	look(f.Reads, wrote, added)
+	look(f.Writes, read, wrote, added)
+	look(f.Adds, read, wrote)
+	note := func(list []schedule.Resource, w way) {
+		for _, r := range list {
+			if p.touched[r] == nil {
+				p.touched[r] = map[way]touch{}
+			}
+			p.touched[r][w] = touch{len(p.Steps), d.Process}
 		}
 	}
-	for _, r := range f.Writes {
-		p.touched[r] = touch{len(p.Steps), d.Process, true}
-	}
+	note(f.Reads, read)
+	note(f.Writes, wrote)
+	note(f.Adds, added)
 	return last
 }
 

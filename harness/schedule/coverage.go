@@ -11,7 +11,8 @@ import (
 // have the same by accident only (64 bits). Its zero value is ready for use.
 //
 // The digest of a step is made from what it is and from the digests of the last
-// step of its process and of the last writer of each resource that it touches.
+// step of its process and of the last writer of each resource that it touches,
+// with those that have added to it since unless it only adds itself.
 // So it says, with its whole past, which of its writers each step comes after;
 // and that, said of all steps, is the order of all that conflict (that a writer
 // comes after a reader is said by the reader, which came after another writer).
@@ -19,6 +20,7 @@ import (
 type Trace struct {
 	last   map[string]uint64   // digest of the last step of each process
 	writer map[Resource]uint64 // digest of the last step that wrote it
+	added  map[Resource]uint64 // sum of the digests of those that have added to it since
 	sum    uint64
 }
 
@@ -26,7 +28,7 @@ type Trace struct {
 // and footprint: verb, names and outcome.
 func (t *Trace) Step(process, label string, f Footprint) {
 	if t.last == nil {
-		t.last, t.writer = map[string]uint64{}, map[Resource]uint64{}
+		t.last, t.writer, t.added = map[string]uint64{}, map[Resource]uint64{}, map[Resource]uint64{}
 	}
 	var h digest
 	h.text(process)
@@ -38,13 +40,24 @@ func (t *Trace) Step(process, label string, f Footprint) {
 		for _, r := range list {
 			h.text(string(r))
 			h.number(t.writer[r])
+			h.number(t.added[r])
 		}
+	}
+	adds := sorted(f.Adds)
+	h.number(uint64(len(adds)))
+	for _, r := range adds {
+		h.text(string(r))
+		h.number(t.writer[r])
 	}
 	step := h.sum()
 
 	t.last[process] = step
 	for _, r := range writes {
 		t.writer[r] = step
+		delete(t.added, r)
+	}
+	for _, r := range adds {
+		t.added[r] += step
 	}
 	t.sum += step
 }

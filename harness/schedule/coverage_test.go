@@ -29,6 +29,7 @@ func TestDigest(t *testing.T) {
 			s.Process = rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "process")
 			s.Verb = rapid.SampledFrom([]string{"open", "rename"}).Draw(t, "verb")
 			s.Reads, s.Writes = resources.Draw(t, "reads"), resources.Draw(t, "writes")
+			s.Adds = resources.Draw(t, "adds")
 			steps = append(steps, s)
 		}
 		before := digestOf(steps)
@@ -38,8 +39,10 @@ func TestDigest(t *testing.T) {
 		if x.Process == y.Process {
 			// A process's own steps are never independent, but two that are
 			// equal cannot be told apart.
-			same := step{y.Decision, Footprint{sorted(y.Reads), sorted(y.Writes)}}
-			dependent = !cmp.Equal(step{x.Decision, Footprint{sorted(x.Reads), sorted(x.Writes)}}, same, cmpopts.EquateEmpty())
+			normal := func(s step) step {
+				return step{s.Decision, Footprint{sorted(s.Reads), sorted(s.Writes), sorted(s.Adds)}}
+			}
+			dependent = !cmp.Equal(normal(x), normal(y), cmpopts.EquateEmpty())
 		}
 		steps[i], steps[i+1] = y, x
 		if same := digestOf(steps) == before; same == dependent {

@@ -48,15 +48,24 @@ func (d Decision) Fault() bool {
 type Resource string
 
 // A Footprint is all that a step reads and writes. Two steps of different
-// processes are independent when neither writes what the other touches.
+// processes are independent when neither writes what the other touches, unless
+// both only add to it.
 type Footprint struct {
 	Reads, Writes []Resource
+	// Adds are writes of which each leaves the other's effect alone, so that
+	// their order cannot matter: entries that two steps add to one directory,
+	// under different names. With a read or a write of the same resource
+	// their order matters.
+	Adds []Resource
 }
 
 // Conflicts reports whether the order of two steps with these footprints can
 // matter.
 func (f Footprint) Conflicts(g Footprint) bool {
-	return meets(f.Writes, g.Writes) || meets(f.Writes, g.Reads) || meets(f.Reads, g.Writes)
+	return meets(f.Writes, g.Writes) ||
+		meets(f.Writes, g.Reads) || meets(f.Reads, g.Writes) ||
+		meets(f.Adds, g.Reads) || meets(f.Reads, g.Adds) ||
+		meets(f.Adds, g.Writes) || meets(f.Writes, g.Adds)
 }
 
 func meets(a, b []Resource) bool {

@@ -44,7 +44,8 @@ func (f *front) checks(h *fuse.InHeader, i *inode) {
 
 // entered notes that an entry was added or taken away.
 func (f *front) entered(dir *inode, name string) {
-	f.writes(entryResource(dir, name), resource("l", dir), resource("a", dir))
+	f.writes(entryResource(dir, name))
+	f.m.footprint.Adds = append(f.m.footprint.Adds, resource("l", dir), resource("a", dir))
 }
 
 // made notes that an inode came into being.

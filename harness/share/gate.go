@@ -27,7 +27,8 @@ type method struct {
 	//	p:INO       mode and owner, which checks of permission read
 	//	k:INO       locks
 	//
-	// Whatever adds or removes an entry writes its directory's "a" too. Only a
+	// Whatever adds or removes an entry adds to its directory's "l" and "a":
+	// two that do so under different names do not conflict. Only a
 	// GETATTR reads "a", and no LOOKUP, though its reply carries attributes:
 	// with time-outs of 0 the kernel uses none of them for a stat, but asks
 	// again by a GETATTR of the last component. A GETATTR that is part of a

@@ -213,6 +213,8 @@ func TestFootprints(t *testing.T) {
 		{"a rename and a listing", rename("f", "x"), list(""), true},
 		{"a rename and a listing of another directory", rename("f", "x"), list("dir"), false},
 		{"a failed rename and a listing", rename("missing", "x"), list(""), false},
+		{"a rename and an unlink of another name", rename("f", "x"), unlink("g"), false},
+		{"a rename onto a name and its unlink", rename("f", "g"), unlink("g"), true},
 		{"two listings", list(""), list(""), false},
 		{"an unlink and a listing", unlink("f"), list(""), true},
 		{"an unlink and a stat of the file", unlink("f"), getattr("f"), true},
@@ -419,9 +421,10 @@ func TestFootprintLabels(t *testing.T) {
 	c := newCaller(t, testStore(t), "shared")
 	e := c.Answer(c.request(raw(c.header(10, 1), "f")))
 	top, f := strings.TrimPrefix(string(resource("l", c.top)), "l:"), "179922497924038362"
-	want := schedule.Footprint{Writes: []schedule.Resource{
-		schedule.Resource("e:" + top + "/f"), schedule.Resource("l:" + top), schedule.Resource("a:" + top), schedule.Resource("a:" + f),
-	}}
+	want := schedule.Footprint{
+		Writes: []schedule.Resource{schedule.Resource("e:" + top + "/f"), schedule.Resource("a:" + f)},
+		Adds:   []schedule.Resource{schedule.Resource("l:" + top), schedule.Resource("a:" + top)},
+	}
 	if diff := cmp.Diff(want, e.Footprint); diff != "" {
 		t.Errorf("unlink (-want +got):\n%s", diff)
 	}
