@@ -48,7 +48,7 @@ type Outcome struct {
 	Schedules   int
 	Steps       int // decisions, of all schedules
 	Coverage    schedule.Coverage
-	Findings    []Finding      // one of each kind, in the order in which they were found
+	Findings    []Finding      // one of each kind, in the order in which they were found; two where the first was within the promise
 	Counts      map[string]int // schedules that showed each kind
 	Faults      map[string]int // injected, by verb
 	Twice       int            // schedules that were run twice
@@ -141,6 +141,14 @@ func (o *Outcome) kinds() []string {
 	return list
 }
 
+// has reports whether a finding of the kind is there already; one within the
+// promise does not stand for one that breaks it.
+func (o *Outcome) has(kind string, allowed bool) bool {
+	return slices.ContainsFunc(o.Findings, func(f Finding) bool {
+		return f.Anomaly.Kind == kind && (!f.Allowed || allowed)
+	})
+}
+
 // Broken reports whether a finding breaks what the test promises.
 func (o *Outcome) Broken() bool {
 	return slices.ContainsFunc(o.Findings, func(f Finding) bool { return !f.Allowed })
@@ -181,10 +189,11 @@ func firstDifference(a, b string) string {
 // collect keeps the first finding of each kind that the schedule shows.
 func (w *World) collect(ctx context.Context, c Campaign, o *Outcome, r *Result, began time.Time) error {
 	for i, a := range slices.Concat(r.Verdict.Anomalies, r.Verdict.Allowed) {
-		if slices.Contains(o.kinds(), a.Kind) {
+		allowed := i >= len(r.Verdict.Anomalies)
+		if o.has(a.Kind, allowed) {
 			continue
 		}
-		f := Finding{Anomaly: a, Allowed: i >= len(r.Verdict.Anomalies), Schedule: o.Schedules, Seconds: time.Since(began).Seconds(), Result: r}
+		f := Finding{Anomaly: a, Allowed: allowed, Schedule: o.Schedules, Seconds: time.Since(began).Seconds(), Result: r}
 		if err := w.confirm(ctx, c, o, &f); err != nil {
 			return err
 		}

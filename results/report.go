@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+	"sync"
 
 	"screwtape/harness/check"
 	"screwtape/harness/history"
@@ -44,7 +45,7 @@ func HTML(p Page) ([]byte, error) {
 	}
 	script, style := asset("report.js"), asset("style.css")
 	var b bytes.Buffer
-	err = templates.ExecuteTemplate(&b, "report.html", map[string]any{
+	err = templates().ExecuteTemplate(&b, "report.html", map[string]any{
 		"Page":   p,
 		"Story":  Story(p.Steps, p.Shown),
 		"Policy": reportPolicy(),
@@ -55,7 +56,13 @@ func HTML(p Page) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
+// templates are parsed when they are first asked for: the runners are this
+// executable too, and start thousands of times.
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(functions).ParseFS(assets, "assets/*.html"))
+})
+
+var functions = template.FuncMap{
 	"mark":    sign,
 	"faults":  faults,
 	"count":   count,
@@ -71,7 +78,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"okMark": okMark,
 	"claim":  claimMark,
 	"join":   strings.Join,
-}).ParseFS(assets, "assets/*.html"))
+}
 
 // sign names a verdict with a sign that every font has.
 func sign(v check.Validity) string {

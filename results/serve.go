@@ -262,7 +262,7 @@ func (s *server) style(w http.ResponseWriter, r *http.Request) {
 // show answers with a template, or with an error and no half of a page.
 func show(w http.ResponseWriter, name string, data any) {
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
+	if err := templates().ExecuteTemplate(&b, name, data); err != nil {
 		fail(w, err)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -237,7 +238,7 @@ func printSteps(w io.Writer, r *harness.Result) {
 
 // entryName is what Mailman calls an entry, without its extension: a time and
 // a digest.
-var entryName = regexp.MustCompile(`[0-9]+(\.[0-9]+)?\+[0-9a-f]{40}`)
+var entryName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+(\.[0-9]+)?\+[0-9a-f]{40}`) })
 
 // shortener gives a function that puts into a text the message in place of the
 // entry's name, which says nothing to people.
@@ -246,7 +247,7 @@ func shortener(r *harness.Result) func(string) string {
 	learn := func(list []history.Change) {
 		for _, c := range list {
 			if c.Note != "" {
-				messages[entryName.FindString(c.Path)] = c.Note
+				messages[entryName().FindString(c.Path)] = c.Note
 			}
 		}
 	}
@@ -255,7 +256,7 @@ func shortener(r *harness.Result) func(string) string {
 		learn(s.Changes)
 	}
 	return func(text string) string {
-		return entryName.ReplaceAllStringFunc(text, func(entry string) string {
+		return entryName().ReplaceAllStringFunc(text, func(entry string) string {
 			if m := messages[entry]; m != "" {
 				return m
 			}

@@ -76,7 +76,8 @@ func outer() (int, error) {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		if exit.ExitCode() < 0 {
-			return 255, nil // killed
+			fmt.Fprintln(os.Stderr, "screwtape: the controller was", exit)
+			return 255, nil
 		}
 		return exit.ExitCode(), nil
 	}

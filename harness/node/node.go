@@ -45,6 +45,7 @@ func New(name string, mounts []Mount) (*Node, error) {
 	n.agent.Stderr = os.Stderr
 	n.agent.Env = append(os.Environ(), "GOMAXPROCS=1")
 	n.agent.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true, // a terminal's Ctrl-C is for the controller
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWUTS,
 	}
 	if err := n.agent.Start(); err != nil {
