@@ -17,6 +17,7 @@ import (
 	"screwtape/harness/schedule"
 	"screwtape/harness/share"
 	"screwtape/nemesis"
+	"screwtape/runner/pickle"
 	"screwtape/runner/profile"
 	"screwtape/runner/queue"
 	"screwtape/runner/samples"
@@ -46,10 +47,17 @@ type QueueConfig struct {
 	SaveBad  bool          // QRUNNER_SAVE_BAD_MESSAGES
 	Bugs     string        // planted in the runners, with commas
 	BadName  bool          // a file whose name is none of Mailman's lies in the queue
+	Damage   string        // what is wrong with the first message's entry: one of Damages, or ""
 	Inject   bool          // the messages are put in by a program on the last node
 	Promise  check.Promise // what the set-up is judged by
 	Nemeses  []string      // crash, overlap, tempfail
 	Crashes  int           // at most so many in a schedule
+}
+
+// Damages are what can be wrong with an entry from the start.
+var Damages = []string{
+	"unreadable",    // it is cut off, so that no runner can read it
+	"unprocessable", // it can be read, and names no recipients
 }
 
 // A Slice is one runner and the part of the queue that it serves.
@@ -94,6 +102,9 @@ func (c QueueConfig) Header() schedule.Header {
 	}
 	if c.BadName {
 		h.Set("bad-name", "yes")
+	}
+	if c.Damage != "" {
+		h.Set("damage", c.Damage)
 	}
 	if c.Inject {
 		h.Set("inject", "yes")
@@ -147,6 +158,8 @@ func (c *QueueConfig) set(key, value string) (err error) {
 		c.Bugs = value
 	case "bad-name":
 		c.BadName, err = yes()
+	case "damage":
+		c.Damage = value
 	case "inject":
 		c.Inject, err = yes()
 	case "promise":
@@ -201,6 +214,9 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 	if !slices.Contains(check.Promises, c.Promise) {
 		return nil, fmt.Errorf("no promise %q; there are %v", c.Promise, check.Promises)
 	}
+	if c.Damage != "" && !slices.Contains(Damages, c.Damage) {
+		return nil, fmt.Errorf("no damage %q; there are %s", c.Damage, strings.Join(Damages, ", "))
+	}
 	if len(c.Nodes) == 0 {
 		return nil, fmt.Errorf("a test needs a node")
 	}
@@ -212,6 +228,9 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 	for _, s := range q.config.Slices {
 		if !slices.Contains(c.Nodes, s.Node) {
 			return nil, fmt.Errorf("slice %s: there is no node %s, only %s", s, s.Node, strings.Join(c.Nodes, " "))
+		}
+		if _, err := queue.InSlice(q.profile, "0+0", s.Index, s.N); err != nil {
+			return nil, fmt.Errorf("slice %s: no runner of %s starts with it: %w", s, c.Profile, err)
 		}
 		t.Programs = append(t.Programs, q.runner(s, t.Programs))
 	}
@@ -246,15 +265,18 @@ func (c QueueConfig) slices() []Slice {
 func (c QueueConfig) nemeses() ([]harness.Nemesis, error) {
 	var list []harness.Nemesis
 	for _, name := range c.Nemeses {
-		switch name {
-		case "crash":
-			list = append(list, &nemesis.Crash{Budget: c.Crashes})
-		case "tempfail":
-			list = append(list, &nemesis.TempFail{Budget: 1})
-		case "overlap": // a way to set up the runners, see slices
-		default:
-			return nil, fmt.Errorf("no nemesis %q; there are crash, overlap, tempfail", name)
+		if name == "overlap" {
+			continue // a way to set up the runners, see slices
 		}
+		budget := 1
+		if name == "crash" {
+			budget = c.Crashes
+		}
+		n, err := nemesis.New(name, budget)
+		if err != nil {
+			return nil, fmt.Errorf("%w, overlap", err)
+		}
+		list = append(list, n)
 	}
 	return list, nil
 }
@@ -310,8 +332,8 @@ func (q *Queue) Prepare(s *share.Store) error {
 func (q *Queue) Act(a *harness.Acts) error {
 	clear(q.entries)
 	clear(q.damaged)
-	if q.config.BadName {
-		if err := a.Share.WriteFile(path.Join("/shared", queueDir, "out/foo.pck"), []byte("not an entry"), 0o660); err != nil {
+	if q.config.BadName { // listed before every entry
+		if err := a.Share.WriteFile(path.Join("/shared", queueDir, "out/0foo.pck"), []byte("not an entry"), 0o660); err != nil {
 			return err
 		}
 	}
@@ -325,6 +347,12 @@ func (q *Queue) Act(a *harness.Acts) error {
 		if err != nil {
 			return err
 		}
+		if i == 0 && q.config.Damage != "" {
+			if data, err = q.damage(data); err != nil {
+				return err
+			}
+			q.damaged[id] = true
+		}
 		if err := a.Share.WriteFile(path.Join("/shared", queueDir, "out", name), data, 0o660); err != nil {
 			return err
 		}
@@ -332,6 +360,20 @@ func (q *Queue) Act(a *harness.Acts) error {
 		a.History.Did("client", "enqueue", id)
 	}
 	return nil
+}
+
+// damage makes of an entry's bytes those of a damaged one.
+func (q *Queue) damage(data []byte) ([]byte, error) {
+	e, err := pickle.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if q.config.Damage == "unreadable" {
+		return data[:e.MetaAt], nil
+	}
+	delete(e.Meta, q.profile.RecipsKey)
+	meta, err := pickle.EncodeMetadata(e.Meta)
+	return append(data[:e.MetaAt:e.MetaAt], meta...), err
 }
 
 // Observe notes when a program takes an entry away, and when the injector's
@@ -398,12 +440,49 @@ func (q *Queue) Judge(e *harness.End) check.Verdict {
 			return
 		}
 		if id := q.Note(name, data); id != "" {
-			places[id] = append(places[id], q.place(name))
+			places[id] = append(places[id], q.place(name, id, e))
 		}
 	})
 	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] })
-	v := check.JudgeMessages(q.config.Promise, check.Messages(e.History, places), misleading)
+	misleading = append(misleading, q.removedTwice(e)...)
+	v := check.JudgeMessages(q.config.Promise, check.Messages(accepted(e.History), places), misleading)
 	return q.crashLoops(e, v)
+}
+
+// accepted adds that an injector which ends well has said that its message is
+// in, however it put it there.
+func accepted(ops []history.Op) []history.Op {
+	for _, op := range slices.Clone(ops) {
+		if op.F == "exit" && op.Value == "exit 0" && strings.HasSuffix(op.Process, "/inject") {
+			op.Type, op.F, op.Value = history.OK, "enqueue", "m0"
+			ops = append(ops, op)
+		}
+	}
+	return ops
+}
+
+// removedTwice are the complaints of runners that they could not remove an
+// entry, although they had removed it themselves.
+func (q *Queue) removedTwice(e *harness.End) []check.Misleading {
+	removed := map[string]int{} // by process and message: at which step
+	for _, op := range e.History {
+		if op.F == "remove" {
+			removed[op.Process+" "+op.Value] = op.Step
+		}
+	}
+	var list []check.Misleading
+	for _, s := range e.Steps {
+		for _, l := range s.Lines {
+			_, file, ok := strings.Cut(l.Text, "Failed to unlink/preserve backup file: ")
+			file, _, _ = strings.Cut(file, ".bak")
+			id := q.entries[path.Base(file)]
+			at, own := removed[l.Process+" "+id]
+			if ok && own && at < s.Index {
+				list = append(list, check.Misleading{Process: l.Process, ID: id, Step: s.Index, Text: l.Text})
+			}
+		}
+	}
+	return list
 }
 
 // crashLoops adds that the queue is stuck where a runner dies at each start,
@@ -417,11 +496,16 @@ func (q *Queue) crashLoops(e *harness.End, v check.Verdict) check.Verdict {
 	return v
 }
 
-// place says what it means for a message to lie at this path.
-func (q *Queue) place(name string) string {
+// place says what it means for a message to lie at this path. What could not be
+// read was rightly set aside. What lies in the queue when all has come to rest,
+// with every runner up, none of them takes: they have all looked.
+func (q *Queue) place(name, id string, e *harness.End) string {
 	dir := path.Base(path.Dir(name))
 	base, ext := splitEntry(name)
+	passedOver := e.Bounded == "" && len(e.Down) == 0
 	switch {
+	case ext == ".psv" && q.damaged[id]:
+		return check.Shunt
 	case ext == ".psv":
 		return check.Psv
 	case ext == ".tmp":
@@ -430,7 +514,7 @@ func (q *Queue) place(name string) string {
 		return check.Bak
 	case dir == "shunt":
 		return check.Shunt
-	case dir == "out" && !q.served(base):
+	case dir == "out" && (passedOver || !q.served(base)):
 		return check.UnservedSlice
 	}
 	return check.Pck
