@@ -53,6 +53,11 @@ type Anomaly struct {
 	Replay      string `json:"replay,omitempty"`      // the command that shows it again
 	Unconfirmed bool   `json:"unconfirmed,omitempty"` // it did not come back on fresh processes
 	Count       int    `json:"count,omitempty"`       // schedules that showed it, where they were counted
+	// Cause says in one sentence under which condition it comes about, where
+	// that was looked for.
+	Cause    string  `json:"cause,omitempty"`
+	Schedule int     `json:"schedule,omitempty"` // number of the first schedule that showed it, from 1
+	Seconds  float64 `json:"seconds,omitempty"`  // wall-clock time that it took to find it
 }
 
 // A Claim is one claim about the programs, and what came of playing it.

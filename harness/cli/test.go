@@ -202,7 +202,7 @@ func (o *testOptions) keepTape(run *results.Run, out *harness.Outcome, f *harnes
 	tape.Header.Set("found", fmt.Sprintf("strategy %s, seed %d, schedule %d", o.strategy, o.seed, f.Schedule))
 	file, err := run.WriteTape(f.Anomaly.Kind, tape.String())
 	a := results.Anomaly{Anomaly: f.Anomaly, Tape: file, Replay: replayCommand(file),
-		Unconfirmed: !f.Confirmed, Count: out.Counts[f.Anomaly.Kind]}
+		Unconfirmed: !f.Confirmed, Count: out.Counts[f.Anomaly.Kind], Schedule: f.Schedule, Seconds: f.Seconds}
 	// The step is that of the schedule that is kept.
 	for _, shown := range slices.Concat(f.Result.Verdict.Anomalies, f.Result.Verdict.Allowed) {
 		if shown.Kind == f.Anomaly.Kind {
