@@ -6,6 +6,7 @@
 //	runner inject  puts a sample message into a queue
 //	runner show    prints an entry
 //	runner lock    takes a lock, works for a while, and lets it go
+//	runner list    does a command on a mailing list's state
 //
 // They run on the main thread alone, without goroutines, so that whoever holds
 // that thread's calls holds the program.
@@ -50,6 +51,7 @@ const usage = `usage: screwtape runner queue  --dir DIR [--queue out] [--slice 0
        screwtape runner inject --dir DIR [--queue out] --message SAMPLE --id ID [--profile 2.1.39]
        screwtape runner show   FILE
        screwtape runner lock   [--file PATH] [--kind 2.1] ...
+       screwtape runner list   [--dir DIR] [--lock PATH] COMMAND ...
 Each tells its flags with --help.
 `
 
@@ -78,6 +80,8 @@ func Main(args []string) int {
 			return showMain(args[1:])
 		case "lock":
 			return lockMain(args[1:])
+		case "list":
+			return listMain(args[1:])
 		}
 	}
 	sys.Stderr.Write([]byte(usage))

@@ -116,6 +116,7 @@ var catalogue = []struct {
 }{
 	{"queue", from(ParseQueue, NewQueue)},
 	{"lock", from(ParseLock, NewLock)},
+	{"config", from(ParseConfig, NewConfig)},
 }
 
 // from puts together the reading of a configuration and the making of its test.

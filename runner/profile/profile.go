@@ -64,6 +64,12 @@ type Profile struct {
 	// Tries is how often an entry is tried: at the recovery that would be
 	// one try more, by its _bak_count, it is preserved instead.
 	Tries int
+	// RenameToLast: a list's config.pck becomes config.pck.last by a rename;
+	// otherwise by a link, so that config.pck is never missing.
+	RenameToLast bool
+	// StampAfterLoad: the time with which a list's state counts as read is
+	// taken after the reading, and not before it.
+	StampAfterLoad bool
 	// Bugs are the planted bugs that are on.
 	Bugs Set
 }
@@ -84,6 +90,8 @@ var (
 		ReceivedTime: true,
 		SaveBad:      true,
 		Tries:        3,
+
+		StampAfterLoad: true, // until 2.1.24 (LP 266464)
 	}
 	// 2.1.39, the last of 2.1. Run under Python 2.7.18, with strace.
 	v2139 = Profile{
@@ -121,9 +129,21 @@ var (
 	}
 )
 
+// thread is what the thread's text says where no version does so: it has
+// config.pck renamed, and every 2.1 in the history, from the import of 2003 on,
+// links it. In all else it is 2.1.15, of which the thread speaks.
+func thread() Profile {
+	p := v2115
+	p.Name, p.RenameToLast = "thread", true
+	return p
+}
+
 var all = []*Profile{&v2115, &v2139, &v338}
 
-// Names are the profiles' names, oldest first.
+// All are the names of all profiles: the versions', and that of the thread.
+func All() []string { return append(Names(), "thread") }
+
+// Names are the versions' names, oldest first.
 func Names() []string {
 	names := make([]string, len(all))
 	for i, p := range all {
@@ -134,6 +154,9 @@ func Names() []string {
 
 // Get gives a profile by its name, with no bugs planted.
 func Get(name string) (Profile, error) {
+	if name == "thread" {
+		return thread(), nil
+	}
 	for _, p := range all {
 		if p.Name == name {
 			return *p, nil

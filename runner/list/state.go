@@ -1,0 +1,86 @@
+package list
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	ogorek "github.com/kisielk/og-rek"
+
+	"screwtape/runner/pickle"
+)
+
+// A State is what a list's state file holds: a pickled dictionary, of which
+// members are sorted addresses, and each other key an attribute of the list.
+type State pickle.Metadata
+
+// NewState is the state of a list that has just been made.
+func NewState(name string, members ...string) State {
+	s := State{"internal_name": name, "next_request_id": int64(1)}
+	s.setMembers(members)
+	return s
+}
+
+// Members are the list's members, sorted.
+func (s State) Members() []string {
+	var list []string
+	items, _ := s["members"].([]any)
+	for _, item := range items {
+		if m, ok := item.(string); ok {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func (s State) setMembers(members []string) {
+	slices.Sort(members)
+	items := []any{}
+	for _, m := range members {
+		items = append(items, m)
+	}
+	s["members"] = items
+}
+
+// Attribute is the value of a key as text, "" if there is none.
+func (s State) Attribute(key string) string {
+	if v, ok := s[key]; ok {
+		return fmt.Sprint(v)
+	}
+	return ""
+}
+
+// Encode gives the pickle.
+func (s State) Encode() ([]byte, error) { return pickle.EncodeMetadata(pickle.Metadata(s)) }
+
+// errDamaged is what a file that holds no state is.
+var errDamaged = errors.New("bad pickle data")
+
+// Decode reads a pickle.
+func Decode(data []byte) (s State, err error) {
+	defer func() { // the unpickler is given damaged files
+		if recover() != nil {
+			s, err = nil, errDamaged
+		}
+	}()
+	v, err := ogorek.NewDecoder(bufio.NewReader(bytes.NewReader(data))).Decode()
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil, pickle.ErrTruncated
+	}
+	dict, ok := v.(map[any]any)
+	if err != nil || !ok {
+		return nil, errDamaged
+	}
+	s = State{}
+	for k, v := range dict {
+		key, ok := k.(string)
+		if !ok {
+			return nil, errDamaged
+		}
+		s[key] = v
+	}
+	return s, nil
+}
