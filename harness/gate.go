@@ -68,7 +68,12 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		c.names = w.signalNames(t, held)
 	case node.Fork:
 		c.ordinary, c.forks = true, true
-		t.proc.relist = true
+		w.fork(t, held)
+	case node.Exit:
+		c.ordinary = true
+		if t.proc.children > 0 {
+			w.discover() // while it still is their parent
+		}
 	case node.Connect:
 		c.ordinary = true
 		if isMailPort(t.tid, held.Args[1]) {

@@ -247,7 +247,6 @@ func (w *World) newborn(h *host, s status) *Process {
 	parent := w.process(s.parent)
 	label := h.Name + "/orphan"
 	if parent != nil {
-		parent.children++
 		label = parent.label + "." + strconv.Itoa(parent.children)
 	} else if s.parent != h.AgentPID() {
 		return nil
@@ -258,6 +257,29 @@ func (w *World) newborn(h *host, s status) *Process {
 	}
 	w.others = append(w.others, child)
 	return child
+}
+
+// fork notes that a thread makes another, or a child. Children are numbered as
+// they are asked for: those from before are known by now, so that one that is
+// not is the last one.
+func (w *World) fork(t *Thread, h *node.Held) {
+	p := t.proc
+	p.relist = true
+	flags := h.Args[0]
+	if h.Nr == unix.SYS_CLONE3 {
+		words, err := node.ReadWords(t.tid, h.Args[0], 1)
+		if err != nil {
+			return // the kernel will refuse it
+		}
+		flags = words[0]
+	}
+	if h.Nr != unix.SYS_FORK && h.Nr != unix.SYS_VFORK && flags&unix.CLONE_THREAD != 0 {
+		return
+	}
+	if p.children > 0 {
+		w.discover()
+	}
+	p.children++
 }
 
 // status is what /proc/TID/status says of a thread.

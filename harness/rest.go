@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"screwtape/harness/node"
 )
 
 // How long, in real time, something may run before it is given up. No verdict
@@ -47,6 +49,9 @@ func (w *World) settle() error {
 				continue
 			}
 			return nil
+		}
+		if why == nil {
+			continue
 		}
 		if time.Since(began) > patience {
 			return fmt.Errorf("%s does not come to rest: %s", why.label, describe(why))
@@ -101,7 +106,10 @@ func (w *World) anyProcess() *Process {
 			return p
 		}
 	}
-	return w.others[0]
+	if len(w.others) > 0 {
+		return w.others[0]
+	}
+	return nil // the last one has just ended
 }
 
 // A look is what /proc says of a thread at one moment.
@@ -126,12 +134,16 @@ func (w *World) look() *Process {
 			if l.runs == 0 && l.state == 0 {
 				continue
 			}
-			if !t.held() && l.running() {
+			if !t.held() && t.runs(l) {
 				return p
 			}
 		}
-		if len(p.threads) == 0 && p.program == nil {
+		switch {
+		case len(p.threads) > 0:
+		case p.program == nil:
 			w.ended(p)
+		default:
+			return p // its agent is about to tell its end
 		}
 	}
 	return nil
@@ -160,7 +172,21 @@ func (w *World) looked() []*Process {
 	return append(list, w.others...)
 }
 
-func (l look) running() bool { return l.state == 'R' || l.state == 'W' }
+// runs reports whether the thread, which we do not hold, runs or will go on
+// without any other thread's doing.
+//
+// Its state alone does not tell: a thread that is about to sleep, and was
+// preempted before it did, has the state of a sleeper already, and may yet find
+// that what it is to wait for has come. Reading its system call waits until it
+// has left the processor. One in uninterruptible sleep waits for a disk, unless
+// it waits for its child in vfork(2).
+func (t *Thread) runs(l look) bool {
+	nr, err := node.CurrentCall(t.tid)
+	if err != nil {
+		return true
+	}
+	return l.state == 'D' && nr != unix.SYS_VFORK && nr != unix.SYS_CLONE && nr != unix.SYS_CLONE3
+}
 
 // listThreads learns of the threads that a process has made since the last
 // time.
@@ -205,9 +231,14 @@ func (w *World) findChildren() {
 	for _, p := range w.programs {
 		forks = forks || p.alive && !p.program.Single && p.relist
 	}
-	if !forks {
-		return
+	if forks {
+		w.discover()
 	}
+}
+
+// discover learns of every process that was born on the nodes since the last
+// time.
+func (w *World) discover() {
 	dir, err := os.ReadDir("/proc")
 	if err != nil {
 		return

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -168,8 +170,13 @@ const addrNoRandomize = 0x0040000 // ADDR_NO_RANDOMIZE
 // number after ns_last_pid (pid_namespaces(7)).
 func start(o order, null int, last *os.File) error {
 	if last != nil {
-		if _, err := last.WriteAt([]byte(strconv.Itoa(o.PID-1)), 0); err != nil {
-			return fmt.Errorf("set the next pid: %w", err)
+		awaitFree(o.PID)
+		before := []byte(strconv.Itoa(o.PID - 1))
+		// A raw call: during any other the Go runtime may hand the processor
+		// on, and a thread that it makes for that would take the number.
+		_, _, errno := unix.RawSyscall6(unix.SYS_PWRITE64, last.Fd(), uintptr(unsafe.Pointer(&before[0])), uintptr(len(before)), 0, 0, 0)
+		if errno != 0 {
+			return fmt.Errorf("set the next pid: %w", errno)
 		}
 	}
 	pid, err := syscall.ForkExec(o.Path, o.Args, &syscall.ProcAttr{
@@ -186,6 +193,17 @@ func start(o order, null int, last *os.File) error {
 		return fmt.Errorf("start %s: got pid %d, wanted %d", o.Path, pid, o.PID)
 	}
 	return nil
+}
+
+// awaitFree waits until the number is no process's and no process group's: one
+// that was killed may not have been reaped yet.
+func awaitFree(pid int) {
+	for range 5000 {
+		if unix.Kill(pid, 0) == unix.ESRCH && unix.Kill(-pid, 0) == unix.ESRCH {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // reap waits for every child, also those that a program left behind. Without

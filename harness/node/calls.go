@@ -16,6 +16,7 @@ const (
 	Sleep                // ends when virtual time has come
 	Clock                // answered from the node's clock
 	Fork                 // makes a child or a thread: noted, goes on
+	Exit                 // ends the process: noted, goes on
 	Connect              // opens a connection: noted, goes on
 	Signal               // sends a signal to a process: held
 	Alarm                // sets a timer that sends SIGALRM: kept by the controller
@@ -159,13 +160,14 @@ var Calls = map[int]Call{
 	unix.SYS_ACCEPT:          {Verb: "receive", Kind: Receive, Timed: true},
 	unix.SYS_ACCEPT4:         {Verb: "receive", Kind: Receive, Timed: true},
 
-	unix.SYS_CLONE:    {Verb: "fork", Kind: Fork},
-	unix.SYS_CLONE3:   {Verb: "fork", Kind: Fork},
-	unix.SYS_FORK:     {Verb: "fork", Kind: Fork},
-	unix.SYS_VFORK:    {Verb: "fork", Kind: Fork},
-	unix.SYS_CONNECT:  {Verb: "connect", Kind: Connect},
-	unix.SYS_EXECVE:   {Verb: "exec", Kind: Exec, Paths: plain(0), Ends: []string{"OPEN"}},
-	unix.SYS_EXECVEAT: {Verb: "exec", Kind: Exec, Paths: at(0, 1), Ends: []string{"OPEN"}},
+	unix.SYS_CLONE:      {Verb: "fork", Kind: Fork},
+	unix.SYS_CLONE3:     {Verb: "fork", Kind: Fork},
+	unix.SYS_FORK:       {Verb: "fork", Kind: Fork},
+	unix.SYS_VFORK:      {Verb: "fork", Kind: Fork},
+	unix.SYS_EXIT_GROUP: {Verb: "exit", Kind: Exit},
+	unix.SYS_CONNECT:    {Verb: "connect", Kind: Connect},
+	unix.SYS_EXECVE:     {Verb: "exec", Kind: Exec, Paths: plain(0), Ends: []string{"OPEN"}},
+	unix.SYS_EXECVEAT:   {Verb: "exec", Kind: Exec, Paths: at(0, 1), Ends: []string{"OPEN"}},
 }
 
 // numbers are those of Calls in order, the Timed ones only if asked for.
