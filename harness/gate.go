@@ -68,7 +68,8 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		c.names = w.signalNames(t, held)
 	case node.Fork:
 		c.ordinary, c.forks = true, true
-		w.fork(t, held)
+		t.call = c
+		return w.fork(t, held)
 	case node.Exit:
 		c.ordinary = true
 		if t.proc.children > 0 {

@@ -19,7 +19,7 @@ cat up.* > all
 
 func scripts() *Test {
 	return &Test{Nodes: []string{"a", "b"}, Workload: plain{files: tableFiles}, Programs: []Program{
-		shell("a", "one", script), shell("a", "two", script), shell("b", "three", script)}}
+		shell("a", "one", script), shell("b", "two", script)}}
 }
 
 // A random schedule of shell scripts with children, played again from its

@@ -37,6 +37,7 @@ type Process struct {
 	threads  []*Thread // in order of birth
 	born     int       // threads so far, for labels
 	children int       // children so far, for labels
+	forks    int       // of a program: threads and children of all its tree so far, for pids
 	relist   bool      // it may have threads or children that are not known
 
 	output  int    // read end of its output; 0 when closed
@@ -117,13 +118,18 @@ func (w *World) start(p *Process) error {
 	p.born, p.children, p.mutated, p.paused = 0, 0, false, false
 	p.woke, p.idle, p.random, p.deadlines = 0, 0, nil, nil
 	p.timed, p.begun, p.compiled = p.program.Timed, false, 0
-	p.inner = 1000*(p.index+1) + 100*p.starts
+	p.inner = 1000*(p.index+1) + pidsOfStart*p.starts
+	p.forks = 0
 	p.starts++
 	return p.host.Launch(node.Launch{
 		Path: p.program.Path, Args: p.program.Args, Dir: cmpOr(p.program.Dir, "/"),
 		Env: p.program.Env, PID: p.inner, Output: wr, Timed: p.program.Timed,
 	})
 }
+
+// pidsOfStart is how many pids each start of a program has for itself and what
+// it forks; those of any further children follow from what else runs.
+const pidsOfStart = 100
 
 func cmpOr(a, b string) string {
 	if a != "" {
@@ -135,16 +141,16 @@ func cmpOr(a, b string) string {
 // kill ends the process and its children now; what they were held at does not
 // happen.
 func (w *World) kill(p *Process) {
-	for _, c := range w.others {
+	if p.alive && p.pid != 0 {
+		// Before its children, lest it says something of their end.
+		unix.Kill(p.pid, unix.SIGKILL)
+		w.doomed(p)
+	}
+	for _, c := range slices.Clone(w.others) {
 		if c.alive && c.parent == p {
 			w.kill(c)
 		}
 	}
-	if !p.alive || p.pid == 0 {
-		return
-	}
-	unix.Kill(p.pid, unix.SIGKILL)
-	w.doomed(p)
 }
 
 // doomed notes that a process is about to die of a signal. What it was held at
@@ -254,32 +260,70 @@ func (w *World) newborn(h *host, s status) *Process {
 	child := &Process{label: label, parent: parent, host: h, alive: true, pid: s.group, relist: true}
 	if parent != nil {
 		child.timed = parent.timed
+		child.woke, child.idle = parent.woke, parent.idle
 	}
 	w.others = append(w.others, child)
 	return child
 }
 
-// fork notes that a thread makes another, or a child. Children are numbered as
-// they are asked for: those from before are known by now, so that one that is
-// not is the last one.
-func (w *World) fork(t *Thread, h *node.Held) {
+// fork notes that a thread makes another, or a child, and lets it do so with a
+// pid that repeats. Children are numbered as they are asked for: those from
+// before are known by now, so that one that is not is the last one.
+func (w *World) fork(t *Thread, h *node.Held) error {
 	p := t.proc
 	p.relist = true
-	flags := h.Args[0]
-	if h.Nr == unix.SYS_CLONE3 {
-		words, err := node.ReadWords(t.tid, h.Args[0], 1)
-		if err != nil {
-			return // the kernel will refuse it
+	if p.program != nil && p.program.Single {
+		h.Continue() // it makes threads alone, which nobody sees
+		return nil
+	}
+	if !newThread(t.tid, h) {
+		if p.children > 0 {
+			w.discover()
 		}
-		flags = words[0]
+		p.children++
 	}
-	if h.Nr != unix.SYS_FORK && h.Nr != unix.SYS_VFORK && flags&unix.CLONE_THREAD != 0 {
-		return
+	root := p
+	for root.parent != nil {
+		root = root.parent
 	}
-	if p.children > 0 {
-		w.discover()
+	root.forks++
+	if root.program == nil || root.forks >= pidsOfStart {
+		h.Continue()
+		return nil
 	}
-	p.children++
+	host := p.host
+	host.forks = append(host.forks, fork{h, root.inner + root.forks})
+	if len(host.forks) == 1 {
+		return host.SetNextPID(host.forks[0].pid)
+	}
+	return nil
+}
+
+// A fork waits for the node's agent to set the pid that it will get.
+type fork struct {
+	held *node.Held
+	pid  int
+}
+
+// forkNext lets the first of the forks that wait go on: its pid is set.
+func (w *World) forkNext(h *host) error {
+	h.forks[0].held.Continue()
+	if h.forks = h.forks[1:]; len(h.forks) > 0 {
+		return h.SetNextPID(h.forks[0].pid)
+	}
+	return nil
+}
+
+// newThread reports whether a call makes a thread, not a process.
+func newThread(tid int, h *node.Held) bool {
+	switch h.Nr {
+	case unix.SYS_CLONE:
+		return h.Args[0]&unix.CLONE_THREAD != 0
+	case unix.SYS_CLONE3:
+		words, err := node.ReadWords(tid, h.Args[0], 1)
+		return err == nil && words[0]&unix.CLONE_THREAD != 0
+	}
+	return false
 }
 
 // status is what /proc/TID/status says of a thread.
@@ -342,6 +386,9 @@ func (w *World) onEvent(h *host) error {
 	e, ok, err := h.Next()
 	if err != nil || !ok {
 		return err
+	}
+	if e.Set {
+		return w.forkNext(h)
 	}
 	for _, p := range w.programs {
 		if p.host != h || !p.alive || p.inner != e.PID {

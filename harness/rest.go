@@ -68,6 +68,11 @@ func (w *World) settle() error {
 
 // atRest reports whether nothing runs, or else a process that does.
 func (w *World) atRest() (bool, *Process) {
+	for _, h := range w.hosts {
+		if len(h.forks) > 0 {
+			return false, w.anyProcess()
+		}
+	}
 	looked := false
 	for _, p := range w.programs {
 		if !p.alive {

@@ -39,6 +39,7 @@ type host struct {
 	mail   *sink
 	mounts []*share.Mount // at sharePlace and at localPlace
 	ticks  time.Duration  // how often its clock was read, in microseconds
+	forks  []fork         // that wait for their pids
 	skew   time.Duration  // how far its real-time clock is ahead
 }
 

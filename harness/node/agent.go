@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -32,11 +34,12 @@ type setup struct {
 // A launch asks the agent to start a program; its one descriptor becomes the
 // program's standard output and error.
 type launch struct {
-	Path string
-	Args []string // with argv[0]
-	Env  []string
-	Dir  string
-	PID  int // in the node's pid namespace
+	Path    string
+	Args    []string // with argv[0]
+	Env     []string
+	Dir     string
+	PID     int // in the node's pid namespace
+	NextPID int // not a launch: what forks next gets this pid
 	// Timed programs get the filter that also traps waiting.
 	Timed bool
 }
@@ -46,8 +49,9 @@ type launch struct {
 type report struct {
 	Error   string
 	Started bool
-	PID     int // in the node's pid namespace
-	Status  int // wait status of one that ended
+	Set     bool // the next pid is set
+	PID     int  // in the node's pid namespace
+	Status  int  // wait status of one that ended
 }
 
 // Agent is the main function of a node's agent. The control socket is
@@ -69,6 +73,7 @@ func agent(control int) error {
 	if err := layOut(s, mounts); err != nil {
 		return err
 	}
+	makeThreads()
 	mail, err := net.Listen("tcp", "127.0.0.1:25")
 	if err != nil {
 		return fmt.Errorf("listen on the node's mail port: %w", err)
@@ -103,6 +108,13 @@ func agent(control int) error {
 		if err != nil {
 			return err // the controller is gone
 		}
+		if l.NextPID != 0 {
+			if err := setLastPID(l.NextPID - 1); err != nil {
+				return err
+			}
+			send(control, report{Set: true})
+			continue
+		}
 		o := order{launch: l, out: files[0], done: make(chan error)}
 		if l.Timed {
 			timed <- o
@@ -120,6 +132,31 @@ func agent(control int) error {
 		}
 		unix.Close(files[0])
 	}
+}
+
+// makeThreads has the Go runtime make all the threads that it will want, by
+// goroutines that block in the kernel side by side. A thread takes a pid; one
+// that is made just before a program forks would take the program's.
+func makeThreads() {
+	const threads = 8
+	var pipe [2]int
+	if unix.Pipe2(pipe[:], unix.O_CLOEXEC) != nil {
+		return
+	}
+	var blocked atomic.Int32
+	var done sync.WaitGroup
+	for range threads {
+		done.Go(func() {
+			blocked.Add(1)
+			unix.Read(pipe[0], make([]byte, 1))
+		})
+	}
+	for blocked.Load() < threads {
+		runtime.Gosched()
+	}
+	unix.Close(pipe[1])
+	done.Wait()
+	unix.Close(pipe[0])
 }
 
 type order struct {
@@ -155,29 +192,44 @@ func launcher(orders <-chan order) {
 	// hash tables; the personality is inherited (personality(2)).
 	unix.Syscall(unix.SYS_PERSONALITY, addrNoRandomize, 0, 0)
 	null, _ := os.Open("/dev/null")
-	last, err := os.OpenFile("/proc/sys/kernel/ns_last_pid", os.O_WRONLY, 0)
-	if err != nil {
-		last = nil
-	}
 	for o := range orders {
-		o.done <- start(o, int(null.Fd()), last)
+		o.done <- start(o, int(null.Fd()))
 	}
 }
 
 const addrNoRandomize = 0x0040000 // ADDR_NO_RANDOMIZE
 
-// start forks the program with the pid it shall have: the kernel gives out the
-// number after ns_last_pid (pid_namespaces(7)).
-func start(o order, null int, last *os.File) error {
-	if last != nil {
-		awaitFree(o.PID)
-		before := []byte(strconv.Itoa(o.PID - 1))
-		// A raw call: during any other the Go runtime may hand the processor
-		// on, and a thread that it makes for that would take the number.
-		_, _, errno := unix.RawSyscall6(unix.SYS_PWRITE64, last.Fd(), uintptr(unsafe.Pointer(&before[0])), uintptr(len(before)), 0, 0, 0)
-		if errno != 0 {
-			return fmt.Errorf("set the next pid: %w", errno)
-		}
+// lastPID is where the kernel is told which pid it gave out last in our
+// namespace; it gives out the number after that next (pid_namespaces(7)). It is
+// -1 where that cannot be told.
+var lastPID = sync.OnceValue(func() int {
+	fd, err := unix.Open("/proc/sys/kernel/ns_last_pid", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+})
+
+func setLastPID(pid int) error {
+	fd := lastPID()
+	if fd < 0 {
+		return nil
+	}
+	text := []byte(strconv.Itoa(pid))
+	// A raw call: during any other the Go runtime may hand the processor on,
+	// and a thread that it makes for that would take the number.
+	_, _, errno := unix.RawSyscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)), 0, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("set the next pid: %w", errno)
+	}
+	return nil
+}
+
+// start forks the program with the pid it shall have.
+func start(o order, null int) error {
+	awaitFree(o.PID)
+	if err := setLastPID(o.PID - 1); err != nil {
+		return err
 	}
 	pid, err := syscall.ForkExec(o.Path, o.Args, &syscall.ProcAttr{
 		Dir:   o.Dir,
@@ -188,7 +240,7 @@ func start(o order, null int, last *os.File) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", o.Path, err)
 	}
-	if pid != o.PID && last != nil {
+	if pid != o.PID && lastPID() >= 0 {
 		unix.Kill(pid, unix.SIGKILL)
 		return fmt.Errorf("start %s: got pid %d, wanted %d", o.Path, pid, o.PID)
 	}

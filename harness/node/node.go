@@ -109,9 +109,19 @@ func (n *Node) Launch(l Launch) error {
 	return nil
 }
 
+// SetNextPID asks that the next process to be forked in the node gets this pid.
+// An Event says when that is so.
+func (n *Node) SetNextPID(pid int) error {
+	if err := send(n.control, launch{NextPID: pid}); err != nil {
+		return fmt.Errorf("node %s: its agent does not answer: %w", n.Name, err)
+	}
+	return nil
+}
+
 // An Event is what a node's agent tells of its programs.
 type Event struct {
 	PID     int             // in the node's pid namespace
+	Set     bool            // SetNextPID was done
 	Started bool            // the start has come to its end; Err says how
 	Err     error           // why it failed
 	Status  unix.WaitStatus // how it ended, unless Started
@@ -130,7 +140,7 @@ func (n *Node) Next() (e Event, ok bool, err error) {
 	if err != nil {
 		return Event{}, false, fmt.Errorf("node %s: its agent was killed: %w", n.Name, err)
 	}
-	e = Event{PID: r.PID, Started: r.Started, Status: unix.WaitStatus(r.Status)}
+	e = Event{PID: r.PID, Set: r.Set, Started: r.Started, Status: unix.WaitStatus(r.Status)}
 	if r.Error != "" {
 		e.Err = fmt.Errorf("node %s: %s", n.Name, r.Error)
 	}
