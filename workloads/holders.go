@@ -122,13 +122,32 @@ var holderModel = porcupine.Model{
 		}
 		return true, holder
 	},
+	DescribeOperation: func(input, _ any) string {
+		in := input.(holdInput)
+		if in.f == "end" {
+			return "end of " + in.process
+		}
+		return in.f + " by " + in.process
+	},
+	DescribeState: func(state any) string {
+		if state == "" {
+			return "free"
+		}
+		return "held by " + state.(string)
+	},
 }
 
-// oneHolder judges by holderModel whether a lock never had two holders. An
-// acquisition lasts from when it was asked for; one that never came about is
-// left out.
+// oneHolder judges by holderModel whether a lock never had two holders.
 func oneHolder(ops []history.Op, lock string) bool {
+	return porcupine.CheckOperations(holderModel, holderOperations(ops, lock))
+}
+
+// holderOperations picks from a history what concerns one lock, for
+// holderModel. An acquisition lasts from when it was asked for; one that never
+// came about is left out. Times are twice the place in the history.
+func holderOperations(ops []history.Op, lock string) []porcupine.Operation {
 	var list []porcupine.Operation
+	clients := check.Clients(ops)
 	asked := map[string]int64{}
 	for i, op := range ops {
 		now := int64(2 * i)
@@ -137,6 +156,9 @@ func oneHolder(ops []history.Op, lock string) bool {
 		switch {
 		case op.F == "exit" || op.F == "crash":
 			in.f = "end"
+			if op.F == "crash" {
+				in.process = op.Value
+			}
 		case op.Value != lock || op.F != "acquire" && op.F != "release":
 			continue
 		case op.F == "acquire" && op.Type == history.Invoke:
@@ -150,7 +172,7 @@ func oneHolder(ops []history.Op, lock string) bool {
 				delete(asked, op.Process)
 			}
 		}
-		list = append(list, porcupine.Operation{Input: in, Call: call, Return: now + 1})
+		list = append(list, porcupine.Operation{ClientId: slices.Index(clients, op.Process), Input: in, Call: call, Return: now + 1})
 	}
-	return porcupine.CheckOperations(holderModel, list)
+	return list
 }

@@ -428,6 +428,14 @@ func (q *Queue) Note(name string, data []byte) string {
 // Judge looks where copies of the messages lie, counts how often each was
 // delivered, and reads what the runners said of them.
 func (q *Queue) Judge(e *harness.End) check.Verdict {
+	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] })
+	misleading = append(misleading, q.removedTwice(e)...)
+	v := check.JudgeMessages(q.config.Promise, check.Messages(accepted(e.History), q.places(e)), misleading)
+	return q.crashLoops(e, v)
+}
+
+// places are where copies of each message lie in the end.
+func (q *Queue) places(e *harness.End) map[string][]string {
 	places := map[string][]string{}
 	top := "/shared/" + queueDir
 	e.Share.Walk(top, func(below string, entry share.Entry) {
@@ -443,10 +451,7 @@ func (q *Queue) Judge(e *harness.End) check.Verdict {
 			places[id] = append(places[id], q.place(name, id, e))
 		}
 	})
-	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] })
-	misleading = append(misleading, q.removedTwice(e)...)
-	v := check.JudgeMessages(q.config.Promise, check.Messages(accepted(e.History), places), misleading)
-	return q.crashLoops(e, v)
+	return places
 }
 
 // accepted adds that an injector which ends well has said that its message is

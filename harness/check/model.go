@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -48,7 +49,57 @@ func MessageModel(p Promise) porcupine.Model {
 			}
 			return true, s
 		},
+		DescribeOperation: func(input, output any) string {
+			switch in := input.(messageInput); in.f {
+			case "crash":
+				return "crash of " + in.process
+			case "enqueue":
+				if !output.(bool) {
+					return in.f + ", never answered"
+				}
+				return in.f
+			case "read":
+				if places := output.([]string); len(places) > 0 {
+					return "in the end it lies in " + strings.Join(places, ", ")
+				}
+				return "in the end it lies nowhere"
+			default:
+				return in.f + " by " + in.process
+			}
+		},
+		DescribeState: func(state any) string {
+			s := state.(messageState)
+			text := fmt.Sprintf("delivered %d times", s.delivered)
+			if !s.enqueued {
+				text = "not there yet"
+			}
+			if s.excuses > 0 {
+				text += fmt.Sprintf("; crashes excuse %d more", s.excuses)
+			}
+			return text
+		},
 	}
+}
+
+// An Object is what one message, lock or list went through, for porcupine.
+type Object struct {
+	Name       string
+	Operations []porcupine.Operation
+}
+
+// Clients are the processes of a history, in the order in which they first come
+// in it. The ClientId of a porcupine.Operation is an index into them, or past
+// them where nobody of the history acts.
+func Clients(ops []history.Op) []string {
+	var list []string
+	seen := map[string]bool{}
+	for _, op := range ops {
+		if !seen[op.Process] {
+			seen[op.Process] = true
+			list = append(list, op.Process)
+		}
+	}
+	return list
 }
 
 type messageInput struct{ f, process string }
@@ -94,13 +145,15 @@ func (s messageState) mayEnd(p Promise, places []string) bool {
 // MessageModel. A delivery, a removal and a crash are points in time; an
 // enqueue lasts from its invocation to its completion, and one that never
 // completes returns at infinity. Where the message lies at the end is a read
-// after all else.
+// after all else. Times are twice the place in the history.
 func MessageOperations(ops []history.Op, id string, places []string) []porcupine.Operation {
 	var operations []porcupine.Operation
-	begun := int64(-1)
+	clients := Clients(ops)
+	client := func(op history.Op) int { return slices.Index(clients, op.Process) }
+	begun, asker := int64(-1), 0
 	enqueue := func(returned int64, accepted bool) {
 		if begun >= 0 {
-			operations = append(operations, porcupine.Operation{Input: messageInput{f: "enqueue"}, Output: accepted, Call: begun, Return: returned})
+			operations = append(operations, porcupine.Operation{ClientId: asker, Input: messageInput{f: "enqueue"}, Output: accepted, Call: begun, Return: returned})
 		}
 		begun = -1
 	}
@@ -109,20 +162,20 @@ func MessageOperations(ops []history.Op, id string, places []string) []porcupine
 		now := int64(2 * i)
 		switch {
 		case op.F == "crash":
-			operations = append(operations, porcupine.Operation{Input: messageInput{"crash", op.Value}, Call: now, Return: now + 1})
+			operations = append(operations, porcupine.Operation{ClientId: client(op), Input: messageInput{"crash", op.Value}, Call: now, Return: now + 1})
 		case op.Value != id:
 		case op.F == "enqueue" && op.Type == history.Invoke:
-			begun = now
+			begun, asker = now, client(op)
 		case op.F == "enqueue" && op.Type == history.OK:
 			enqueue(now+1, true)
 		case op.F == "enqueue" && op.Type == history.Fail:
 			begun = -1
 		case (op.F == "deliver" || op.F == "remove") && op.Type == history.OK:
-			operations = append(operations, porcupine.Operation{Input: messageInput{op.F, op.Process}, Call: now, Return: now + 1})
+			operations = append(operations, porcupine.Operation{ClientId: client(op), Input: messageInput{op.F, op.Process}, Call: now, Return: now + 1})
 		}
 	}
 	enqueue(end+2, false)
-	return append(operations, porcupine.Operation{Input: messageInput{f: "read"}, Output: places, Call: end, Return: end + 1})
+	return append(operations, porcupine.Operation{ClientId: len(clients), Input: messageInput{f: "read"}, Output: places, Call: end, Return: end + 1})
 }
 
 // Linearizable judges each message by MessageModel instead of by the table. It
