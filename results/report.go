@@ -28,7 +28,20 @@ type Page struct {
 	Shown   check.Verdict    // of the schedule that is shown; the report's own where it is the zero value
 	Steps   []history.Step   // the schedule
 	Initial []history.Change // the share's tree before its first step
+	History []history.Op     // what clients and programs did in it
 	Replay  string           // the command that plays it again
+	// Findings leads from this page to the directory in which other findings
+	// and claims have pages of their own; "" where there is none.
+	Findings string
+	// Picture leads to the page that shows how the history can, or cannot, be
+	// put into an order; "" where there is none.
+	Picture string
+}
+
+// all are the steps, with one before them that makes what lies there at the
+// beginning.
+func (p Page) all() []history.Step {
+	return append([]history.Step{{Changes: p.Initial}}, p.Steps...)
 }
 
 // HTML makes report.html: one file that needs no network, no server and no
@@ -67,6 +80,7 @@ var functions = template.FuncMap{
 	"faults":  faults,
 	"count":   count,
 	"shownAt": shownAt,
+	"number":  func(step int) int { return step + 1 }, // as people count
 	"tape":    tapeIn,
 	"counted": func(r Report) string { return counted(r.Anomalies) },
 	"choice": func(all []string, picked string) map[string]any {
@@ -78,6 +92,17 @@ var functions = template.FuncMap{
 	"okMark": okMark,
 	"claim":  claimMark,
 	"join":   strings.Join,
+}
+
+// Cause is why the schedule that is shown goes as it does, where that was
+// looked for.
+func (p Page) Cause() string {
+	for _, a := range slices.Concat(p.Report.Anomalies, p.Report.Allowed) {
+		if a.Replay == p.Replay && a.Cause != "" {
+			return a.Cause
+		}
+	}
+	return ""
 }
 
 // sign names a verdict with a sign that every font has.
@@ -125,7 +150,9 @@ func digest(text string) string {
 // Shapes of the data block, with short keys: there may be many thousands.
 type (
 	pageJSON struct {
-		Lanes     []string       `json:"lanes"` // processes, by node
+		Lanes     []string       `json:"lanes"`  // processes, by node
+		Groups    []string       `json:"groups"` // of facts
+		Facts     []factJSON     `json:"facts"`  // before the first step
 		Steps     []stepJSON     `json:"steps"`
 		Initial   []changeJSON   `json:"initial"`
 		Anomalies map[int]string `json:"anomalies"` // kinds, by step
@@ -140,8 +167,10 @@ type (
 		Fault    bool         `json:"f,omitempty"`
 		Lines    [][2]string  `json:"l,omitempty"`
 		Changes  []changeJSON `json:"c,omitempty"`
+		Facts    []factJSON   `json:"k,omitempty"` // that are new, or others than before
 		Conflict int          `json:"x"`
 	}
+	factJSON   [3]any // group, subject, text
 	changeJSON struct {
 		Path string `json:"p"`
 		Gone bool   `json:"g,omitempty"`
@@ -158,12 +187,14 @@ func pageData(p Page) pageJSON {
 	for i, name := range lanes {
 		lane[name] = i
 	}
-	d := pageJSON{Lanes: lanes, Steps: make([]stepJSON, len(p.Steps)), Initial: changes(p.Initial), Anomalies: map[int]string{}}
-	t := teller{names: shortNames(p.Steps)}
+	initial, after := factsOf(p)
+	d := pageJSON{Lanes: lanes, Groups: factGroups, Facts: facts(initial), Steps: make([]stepJSON, len(p.Steps)),
+		Initial: changes(p.Initial), Anomalies: map[int]string{}}
+	t := teller{names: shortNames(p.all())}
 	for i, s := range p.Steps {
 		d.Steps[i] = stepJSON{
 			Lane: lane[s.Process], Text: t.short(s), Verb: s.Verb, Names: s.Names, Outcome: s.Outcome,
-			Time: s.Time.Nanoseconds(), Fault: s.Fault(), Changes: changes(s.Changes), Conflict: s.Conflict,
+			Time: s.Time.Nanoseconds(), Fault: s.Fault(), Changes: changes(s.Changes), Facts: facts(after[i]), Conflict: s.Conflict,
 		}
 		for _, l := range s.Lines {
 			d.Steps[i].Lines = append(d.Steps[i].Lines, [2]string{l.Process, l.Text})
@@ -181,6 +212,14 @@ func changes(cs []history.Change) []changeJSON {
 	out := make([]changeJSON, len(cs))
 	for i, c := range cs {
 		out[i] = changeJSON{c.Path, c.Gone, c.Dir, c.Size, c.Link, c.Note}
+	}
+	return out
+}
+
+func facts(list []fact) []factJSON {
+	out := []factJSON{}
+	for _, f := range list {
+		out = append(out, factJSON{f.group, f.subject, f.text})
 	}
 	return out
 }

@@ -46,7 +46,7 @@ func TestReportOrder(t *testing.T) {
 	last := 0
 	for _, part := range []string{
 		"<h1>C4: lost-message</h1>", "✗ invalid", "300, 41 distinct traces", "12 crash, 3 defer",
-		"<strong>lost-message</strong>", "Show step 4", "What happened", "a/runner takes m0", "Play it again",
+		"<strong>lost-message</strong>", "Show step 5", "What happened", "a/runner takes m0", "Play it again",
 		"screwtape replay results/runs/C4/x/tapes/1.tape", "step by step",
 	} {
 		at := strings.Index(html[last:], part)

@@ -19,8 +19,8 @@ const MaxStory = 20
 // Story tells a schedule in at most MaxStory plain lines that are fit for a
 // mail: who did what to which message, and what came of it. It is no list of
 // system calls: what changes nothing and fails at nothing is left out, and what
-// repeats is told once. A Change's Note gives the short name of what lies at a
-// path.
+// repeats is told once. A Change's Note of one word is the short name of what
+// lies at its path.
 func Story(steps []history.Step, v check.Verdict) []string {
 	t := teller{names: shortNames(steps), subjects: map[string]bool{}, down: map[string]bool{}}
 	spoken := map[int]bool{}   // steps after which what was said matters
@@ -191,12 +191,13 @@ func (t *teller) object(s history.Step, i int) (name, ext, dir string) {
 }
 
 // shortNames collects the notes of all steps by the stem of their path, so that
-// an entry keeps its name through all its renames.
+// an entry keeps its name through all its renames. A note of several words is a
+// description and no name.
 func shortNames(steps []history.Step) map[string]string {
 	names := map[string]string{}
 	for _, s := range steps {
 		for _, c := range s.Changes {
-			if c.Note != "" {
+			if c.Note != "" && !strings.Contains(c.Note, " ") {
 				stem, _ := stem(path.Base(oneLine(c.Path)))
 				names[stem] = clip(oneLine(c.Note), 60)
 			}

@@ -31,7 +31,7 @@ const (
 )
 
 // keepSchedule stores a recorded schedule, and the page that shows it, in a
-// directory of the run.
+// directory of the run: "." or one below findings.
 func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Page) error {
 	data, err := json.Marshal(kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded})
 	if err != nil {
@@ -47,6 +47,10 @@ func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Pag
 	if err := run.WriteFile(path.Join(dir, historyFile), ops.Bytes()); err != nil {
 		return err
 	}
+	p.Findings = "findings/"
+	if dir != "." {
+		p.Findings = "../"
+	}
 	html, err := results.HTML(p)
 	if err != nil {
 		return err
@@ -57,7 +61,7 @@ func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Pag
 // page is a report that shows one schedule, which the tape plays again ("" if
 // none was kept).
 func page(title, tape string, report results.Report, r *harness.Result) results.Page {
-	p := results.Page{Title: title, Report: report, Shown: r.Verdict, Steps: r.Steps, Initial: r.Initial}
+	p := results.Page{Title: title, Report: report, Shown: r.Verdict, Steps: r.Steps, Initial: r.Initial, History: r.History}
 	if tape != "" {
 		p.Replay = replayCommand(tape)
 	}

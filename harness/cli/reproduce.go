@@ -129,7 +129,7 @@ func (o *reproduceOptions) keep(run *results.Run, report *results.Report, claims
 		if t.Result == nil {
 			continue
 		}
-		p := page(t.ID, report.Claims[i].Tape, *report, t.Result)
+		p := page(t.ID+": "+t.Says, report.Claims[i].Tape, claimReport(*report, i, t), t.Result)
 		if err := keepSchedule(run, "findings/"+t.ID, t.Result, p); err != nil {
 			return err
 		}
@@ -140,11 +140,23 @@ func (o *reproduceOptions) keep(run *results.Run, report *results.Report, claims
 		if err := run.WriteHistory(t.Result.History); err != nil {
 			return err
 		}
+		p.Title, p.Report = "reproduce", *report
 		if err := keepSchedule(run, ".", t.Result, p); err != nil {
 			return err
 		}
 	}
 	return finish(run, *report, o.junit)
+}
+
+// claimReport is what the page of one claim tells: what its schedule shows, and
+// whether that was expected.
+func claimReport(all results.Report, i int, t *workloads.Observation) results.Report {
+	claim := all.Claims[i]
+	r := results.Report{Test: t.ID, Workload: t.Tape.Header.Get("workload"), Profile: t.Tape.Header.Get("profile"), Promise: t.Tape.Header.Get("promise"),
+		Verdict: t.Result.Verdict.Verdict, Why: t.Result.Verdict.Why, Faults: map[string]int{}, Claims: []results.Claim{claim},
+		Anomalies: withTape(t.Result.Verdict.Anomalies, claim.Tape), Allowed: withTape(t.Result.Verdict.Allowed, claim.Tape), Run: all.Run}
+	addCounts(&r, t)
+	return r
 }
 
 // addCounts adds what was played for a claim: one schedule, or many.

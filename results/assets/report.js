@@ -22,7 +22,9 @@
   // Later steps that conflict with a step.
   const later = new Map();
   steps.forEach((s, i) => {
-    if (s.x >= 0) later.set(s.x, (later.get(s.x) || []).concat(i));
+    if (s.x < 0) return;
+    if (later.has(s.x)) later.get(s.x).push(i);
+    else later.set(s.x, [i]);
   });
 
   function copy(button) {
@@ -56,9 +58,15 @@
   }
   const outcome = (s) => (s.o && (failed(s) || s.v === "deliver") ? " = " + s.o : "");
   const seconds = (s) => (s.t / 1e9).toFixed(6);
+  // How far time moves: on a wake-up that is all that it does.
+  function moved(i) {
+    const by = (steps[i].t - (i > 0 ? steps[i - 1].t : 0)) / 1e9;
+    return by > 0 ? " +" + by.toFixed(by < 0.01 ? 6 : 2) + " s" : "";
+  }
+  const number = (i) => i + 1; // as people count, and as replay does
   const describe = (i) => {
     const s = steps[i];
-    return "Step " + i + ", " + lanes[s.p] + ": " + s.s + outcome(s) + (s.f ? ", a fault" : "") +
+    return "Step " + number(i) + ", " + lanes[s.p] + ": " + s.s + outcome(s) + moved(i) + (s.f ? ", a fault" : "") +
       (data.anomalies[i] ? ", here came about " + data.anomalies[i] : "");
   };
 
@@ -66,23 +74,56 @@
   const grid = at("lanes"), heads = at("heads"), rows = at("rows");
   const height = 26, drawn = new Map();
   grid.style.setProperty("--columns", "repeat(" + lanes.length + ", minmax(15rem, 1fr))");
-  grid.setAttribute("aria-rowcount", steps.length + 1);
+  grid.setAttribute("aria-rowcount", steps.length + 2);
   grid.setAttribute("aria-colcount", lanes.length + 3);
   rows.style.height = steps.length * height + "px";
   const cells = [];
-  {
-    const row = el("div", "row newnode");
+  const node = (lane) => lanes[lane].split("/")[0];
+  const first = (lane) => lane === 0 || node(lane) !== node(lane - 1); // of its node
+  function head(index, titles) { // titles with how many columns each spans
+    const row = el("div", "row head");
     row.setAttribute("role", "row");
-    row.setAttribute("aria-rowindex", 1);
-    for (const title of ["step", "seconds", ...lanes.map((l) => (l.includes("/") ? l : "node " + l)), "programs said"]) {
-      const cell = el("div", "", title);
+    row.setAttribute("aria-rowindex", index);
+    let column = 1;
+    const made = titles.map(([title, span, className]) => {
+      const cell = el("div", className, title);
       cell.setAttribute("role", "columnheader");
+      cell.setAttribute("aria-colindex", column);
+      if (span > 1) {
+        cell.setAttribute("aria-colspan", span);
+        cell.style.gridColumn = "span " + span;
+      }
       cell.title = title;
-      row.append(cell);
-      cells.push(cell);
-    }
+      column += span;
+      return cell;
+    });
+    row.append(...made);
     heads.append(row);
+    return made;
   }
+  {
+    const nodes = [];
+    lanes.forEach((_, lane) => {
+      if (first(lane)) nodes.push(["node " + node(lane), 1, "first"]);
+      else nodes[nodes.length - 1][1]++;
+    });
+    head(1, [["", 2, ""], ...nodes, ["", 1, "first"]]);
+    cells.push(...head(2, [["step", 1, ""], ["seconds", 1, ""],
+      ...lanes.map((l, lane) => [l.includes("/") ? l : "all of it", 1, first(lane) ? "first" : ""]), ["programs said", 1, "first"]]));
+  }
+
+  // When a lane's program was not up, or stood still: from a step on, up to one.
+  const idle = lanes.map(() => []);
+  steps.forEach((s, i) => {
+    for (const [group, subject, text] of s.k || []) {
+      const list = data.groups[group] === "Programs" ? idle[lanes.indexOf(subject)] : undefined;
+      if (!list) continue;
+      const last = list[list.length - 1];
+      if (last && last.to === undefined) last.to = i;
+      if (text) list.push({ from: i, what: text.startsWith("down") ? "down" : text.startsWith("has ended") ? "ended" : "stands still" });
+    }
+  });
+  const idleAt = (lane, i) => idle[lane].find((d) => i > d.from && (d.to === undefined || i < d.to));
   const svg = (name) => document.createElementNS("http://www.w3.org/2000/svg", name);
   const wires = svg("svg");
   wires.id = "wires";
@@ -101,28 +142,39 @@
     row.setAttribute("aria-label", describe(i));
     row.style.top = i * height + "px";
     if (i === picked) row.classList.add("picked");
-    const num = el("div", "num", String(i));
+    const num = el("div", "num", String(number(i)));
     if (data.anomalies[i]) num.prepend(el("span", "flag", "⚑ "));
     row.append(num, el("div", "when", seconds(s)));
     lanes.forEach((_, lane) => {
-      row.append(lane === s.p ? el("div", look(s), sign(s) + s.s + outcome(s)) : el("div"));
+      const cell = el("div", first(lane) ? "first" : ""), off = idleAt(lane, i);
+      if (lane === s.p) {
+        if (look(s)) cell.classList.add(look(s));
+        cell.append(el("span", "sign", sign(s)), el("span", "verb", s.v), s.s.slice(s.v.length) + outcome(s) + moved(i));
+      } else if (off) {
+        cell.classList.add("idle");
+        cell.textContent = off.what;
+      }
+      row.append(cell);
     });
-    const said = s.l || [];
-    row.append(el("div", "", said.length ? said[0][1] + (said.length > 1 ? " (+" + (said.length - 1) + ")" : "") : ""));
-    for (const cell of row.children) cell.setAttribute("role", "gridcell");
+    const said = (s.l || []).map(([process, text]) => (process === lanes[s.p] ? "" : process + ": ") + text);
+    row.append(el("div", "first", said.length ? said[0] + (said.length > 1 ? " (+" + (said.length - 1) + ")" : "") : ""));
+    [...row.children].forEach((cell, column) => {
+      cell.setAttribute("role", "gridcell");
+      cell.setAttribute("aria-colindex", column + 1);
+    });
     row.addEventListener("click", () => pick(i));
     return row;
   }
 
   function draw() {
     const top = grid.scrollTop - heads.offsetHeight;
-    const first = Math.max(0, Math.floor(top / height) - 10);
-    const last = Math.min(steps.length - 1, Math.ceil((top + grid.clientHeight) / height) + 10);
+    const from = Math.max(0, Math.floor(top / height) - 10);
+    const to = Math.min(steps.length - 1, Math.ceil((top + grid.clientHeight) / height) + 10);
     for (const [i, row] of drawn) {
-      if (i < first || i > last) { row.remove(); drawn.delete(i); }
+      if (i < from || i > to) { row.remove(); drawn.delete(i); }
     }
     const before = drawn.size;
-    for (let i = first; i <= last; i++) if (!drawn.has(i)) drawn.set(i, makeRow(i));
+    for (let i = from; i <= to; i++) if (!drawn.has(i)) drawn.set(i, makeRow(i));
     if (drawn.size > before) { // in their order, for those who hear them read
       rows.append(...[...drawn.keys()].sort((a, b) => a - b).map((i) => drawn.get(i)));
     }
@@ -156,11 +208,24 @@
     for (const i of (later.get(picked) || []).slice(0, 20)) join(picked, i, "later");
   }
 
-  // The share's tree after each step: snapshots now and then, and the changes
-  // of the steps between.
-  const every = 200, snapshots = [new Map(data.initial.filter((c) => !c.g).map((c) => [c.p, c]))];
-  function apply(tree, changes) {
-    for (const c of changes || []) {
+  // What is so after each step, as a map: snapshots now and then, and what the
+  // steps between do to it.
+  function after(initial, apply) {
+    const every = 200, snapshots = [initial];
+    return (step) => { // -1 is before the first
+      const wanted = Math.floor((step + 1) / every);
+      for (let n = snapshots.length; n <= wanted; n++) {
+        const map = new Map(snapshots[n - 1]);
+        for (let i = (n - 1) * every; i < n * every; i++) apply(map, steps[i]);
+        snapshots.push(map);
+      }
+      const map = new Map(snapshots[wanted]);
+      for (let i = wanted * every; i <= step; i++) apply(map, steps[i]);
+      return map;
+    };
+  }
+  const treeAfter = after(new Map(data.initial.filter((c) => !c.g).map((c) => [c.p, c])), (tree, step) => {
+    for (const c of step.c || []) {
       const was = tree.get(c.p);
       if (!c.g) { tree.set(c.p, c); continue; }
       tree.delete(c.p);
@@ -168,17 +233,38 @@
         for (const path of [...tree.keys()]) if (path.startsWith(c.p + "/")) tree.delete(path);
       }
     }
-  }
-  function treeAfter(step) { // -1 is before the first
-    const wanted = Math.floor((step + 1) / every);
-    for (let n = snapshots.length; n <= wanted; n++) {
-      const tree = new Map(snapshots[n - 1]);
-      for (let i = (n - 1) * every; i < n * every; i++) apply(tree, steps[i].c);
-      snapshots.push(tree);
-    }
-    const tree = new Map(snapshots[wanted]);
-    for (let i = wanted * every; i <= step; i++) apply(tree, steps[i].c);
-    return tree;
+  });
+  const factsAfter = (() => {
+    const apply = (facts, list) => {
+      for (const [group, subject, text] of list || []) {
+        const key = JSON.stringify([group, subject]);
+        if (text) facts.set(key, [group, subject, text]);
+        else facts.delete(key);
+      }
+      return facts;
+    };
+    return after(apply(new Map(), data.facts), (facts, step) => apply(facts, step.k));
+  })();
+
+  function drawFacts() {
+    const facts = [...factsAfter(picked).values()], out = [];
+    const fresh = new Set((steps[picked].k || []).map(([group, subject]) => JSON.stringify([group, subject])));
+    data.groups.forEach((title, group) => {
+      const mine = facts.filter((f) => f[0] === group).sort((x, y) => (x[1] < y[1] ? -1 : 1));
+      if (mine.length === 0) return;
+      out.push(el("h3", "", title));
+      const list = el("ul"), most = 200;
+      for (const [, subject, text] of mine.slice(0, most)) {
+        const changed = fresh.has(JSON.stringify([group, subject]));
+        const li = el("li", changed ? "changed" : "");
+        if (changed) li.append(el("span", "what", "changed "));
+        li.append(el("strong", "", subject), ": " + text);
+        list.append(li);
+      }
+      if (mine.length > most) list.append(el("li", "more", mine.length - most + " more"));
+      out.push(list);
+    });
+    at("facts").replaceChildren(...out);
   }
 
   function drawTree() {
@@ -210,12 +296,17 @@
 
   function drawCall() {
     const s = steps[picked], out = [];
-    out.push(el("p", look(s), sign(s) + lanes[s.p] + " " + s.v + (s.f ? " (a fault)" : "")));
+    const head = el("p", look(s), sign(s) + lanes[s.p] + " " + s.v + moved(picked) + (s.f ? " (a fault)" : ""));
+    const link = el("a", "", "#" + number(picked));
+    link.setAttribute("href", "#step-" + number(picked));
+    link.setAttribute("aria-label", "Link to this step");
+    head.append(" ", link);
+    out.push(head);
     for (const name of s.n || []) out.push(el("p", "name", name));
     if (s.o) out.push(el("p", look(s), "= " + s.o));
     if (data.anomalies[picked]) out.push(el("p", "flag", "⚑ here came about: " + data.anomalies[picked]));
     const jump = (i, text) => {
-      const p = el("p"), b = el("button", "", "step " + i);
+      const p = el("p"), b = el("button", "", "step " + number(i));
       b.type = "button";
       b.addEventListener("click", () => pick(i));
       p.append(text + " ", b, " " + lanes[steps[i].p] + " " + steps[i].s + outcome(steps[i]));
@@ -239,10 +330,11 @@
     if (top + height > grid.scrollTop + room) grid.scrollTop = top + height - room;
     draw();
     drawCall();
+    drawFacts();
     drawTree();
     slider.value = i;
     slider.setAttribute("aria-valuetext", describe(i));
-    at("where").textContent = "step " + i + " of 0 to " + (steps.length - 1);
+    at("where").textContent = "step " + number(i) + " of " + steps.length;
     at("status").textContent = describe(i);
     grid.setAttribute("aria-activedescendant", "row" + i);
   }
@@ -283,6 +375,14 @@
     pick(to());
   });
 
-  const first = Object.keys(data.anomalies).map(Number).sort((a, b) => a - b)[0];
-  pick(first === undefined ? 0 : first);
+  // The page opens at the step of its address (#step-7), else at the first
+  // anomaly.
+  function asked() {
+    const m = /^#step-(\d+)$/.exec(location.hash);
+    return m ? Number(m[1]) - 1 : undefined;
+  }
+  addEventListener("hashchange", () => { if (asked() !== undefined) pick(asked()); });
+  const odd = Object.keys(data.anomalies).map(Number).sort((a, b) => a - b)[0];
+  if (asked() !== undefined) at("player").scrollIntoView();
+  pick(asked() ?? odd ?? 0);
 })();
