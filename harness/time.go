@@ -38,6 +38,7 @@ func (w *World) answerClock(t *Thread, h *node.Held) error {
 	}
 	host := t.proc.host
 	real := w.clock(host)
+	w.readsClock(host)
 	now := Epoch.Add(real)
 	sec, nsec := uint64(now.Unix()), uint64(now.Nanosecond())
 	var err error
@@ -94,6 +95,7 @@ func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
 	}
 	t.call, t.trap = c, h
 	t.sleepFor(d, w.now)
+	w.beginsSleep()
 	return nil
 }
 
@@ -182,15 +184,27 @@ const (
 // lock that expires, a limit of tries. Programs with a horizon are therefore
 // woken later and later, each time after twice as long, until the horizon: a
 // sleep may take longer than was asked for, so no program can object. A
-// program that counts its own rounds sees as many as there are doublings.
+// program that counts its own rounds sees as many as there are doublings. Who
+// polls by children that sleep, as a shell does, is one program with them.
 func (w *World) waking(p *Process) rest {
 	switch {
 	case p.woke == 0 || p.woke != w.store.Version():
 		return fresh
-	case p.program != nil && w.now+w.jump(p) <= p.program.Horizon:
+	case w.now+w.jump(p) <= p.horizon():
 		return later
 	}
 	return fast
+}
+
+// horizon is that of the program that the process is, or comes from.
+func (p *Process) horizon() time.Duration {
+	for p.program == nil && p.parent != nil {
+		p = p.parent
+	}
+	if p.program == nil {
+		return 0
+	}
+	return p.program.Horizon
 }
 
 // jump is how long a sleeper that sees no change oversleeps. The first few
@@ -215,6 +229,9 @@ func (w *World) wake(t *Thread) {
 		p.idle = 0
 	}
 	p.woke = w.store.Version()
+	for q := p.parent; q != nil; q = q.parent {
+		q.woke, q.idle = p.woke, p.idle
+	}
 	t.timeOut()
 }
 
