@@ -45,3 +45,52 @@ func TestScriptsRepeat(t *testing.T) {
 		}
 	}
 }
+
+// holdBack is a strategy that takes the first option that it may, and lets a
+// verb happen only when nothing else can.
+type holdBack struct {
+	verb string
+	seen []schedule.Decision
+}
+
+func (h *holdBack) Pick(options []schedule.Option) (int, error) {
+	last := schedule.None
+	for i, o := range options {
+		switch {
+		case o.Fault() || o.Restart:
+		case o.Verb != h.verb:
+			return i, nil
+		case last == schedule.None:
+			last = i
+		}
+	}
+	return last, nil
+}
+
+func (h *holdBack) Done(d schedule.Decision, _ schedule.Footprint) error {
+	h.seen = append(h.seen, d)
+	return nil
+}
+
+// While the call of one goroutine is held the others go on, on one processor
+// and on two: none of their calls comes after it.
+func TestGoroutinesGoOn(t *testing.T) {
+	for _, procs := range []string{"1", "2"} {
+		t.Run("GOMAXPROCS="+procs, func(t *testing.T) {
+			program := probeProgram("a", "probe", false, []string{probeName, "goroutines"})
+			program.Env, program.Late, program.Once = []string{"GOMAXPROCS=" + procs}, true, true
+			w := newWorld(t, &Test{Nodes: []string{"a"}, Programs: []Program{program}, Workload: plain{files: tableFiles}})
+			for range 3 {
+				s := &holdBack{verb: "rename"}
+				r, err := w.Play(s, Options{Fresh: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				last := s.seen[len(s.seen)-1]
+				if last.Verb != "rename" || last.Outcome != "ok" {
+					t.Errorf("the last of %d decisions is %v:\n%s", len(s.seen), last, r.Log())
+				}
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -331,4 +332,80 @@ var probes = map[string]func(args []string) int{
 		p.sleep(slowSleep)
 		return 0
 	},
+}
+
+func init() {
+	probes["goroutines"] = goroutines
+	probes["lock"] = lockInTurn
+	probes["map"] = mapFile
+}
+
+// goroutines has one goroutine rename a file, and others make files, through
+// the os package.
+func goroutines([]string) int {
+	done := make(chan error)
+	go func() { done <- os.Rename("/shared/d/f", "/shared/d/renamed") }()
+	for g := range 3 {
+		go func() {
+			var err error
+			for i := range 3 {
+				err = errors.Join(err, os.WriteFile(fmt.Sprintf("/shared/d/e/%d.%d", g, i), []byte("x"), 0o644))
+			}
+			done <- err
+		}()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	return 0
+}
+
+// lockInTurn takes a lock on a file, "flock" or "posix", waiting for it, and
+// gives it up: with "close" by closing the file, with "exit" by ending.
+func lockInTurn(args []string) int {
+	p := newProber("absolute")
+	if args[0] == "flock" {
+		p.result = p.sys(unix.SYS_FLOCK, fd("common"), unix.LOCK_EX)
+	} else {
+		p.result = p.sys(unix.SYS_FCNTL, fd("common"), unix.F_SETLKW, flockOf(writeLock))
+	}
+	if p.result != 0 {
+		return 1
+	}
+	p.sys(unix.SYS_WRITE, fd("common"), blank{}, 1)
+	switch args[1] {
+	case "close":
+		p.sys(unix.SYS_CLOSE, fd("common"))
+	case "unlock":
+		if args[0] == "flock" {
+			p.sys(unix.SYS_FLOCK, fd("common"), unix.LOCK_UN)
+		} else {
+			p.sys(unix.SYS_FCNTL, fd("common"), unix.F_SETLK, flockOf(unix.F_UNLCK))
+		}
+	}
+	return 0
+}
+
+// mapFile maps a file of the share, reads it, and stores to it.
+func mapFile([]string) int {
+	f, err := os.OpenFile("/shared/d/second", os.O_RDWR, 0)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, 10, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		fmt.Println("mmap:", err)
+		return 1
+	}
+	fmt.Printf("%s\n", data)
+	copy(data, "THE")
+	if err := unix.Msync(data, unix.MS_SYNC); err != nil {
+		fmt.Println("msync:", err)
+		return 1
+	}
+	return 0
 }

@@ -38,6 +38,8 @@ type Process struct {
 	born     int       // threads so far, for labels
 	children int       // children so far, for labels
 	forks    int       // of a program: threads and children of all its tree so far, for pids
+	ran      uint64    // how often its threads have run, but for sysmon
+	round    uint64    // how often sysmon had, when any of the others last ran
 	relist   bool      // it may have threads or children that are not known
 
 	output  int    // read end of its output; 0 when closed
@@ -72,6 +74,7 @@ type Thread struct {
 	sleep   time.Duration  // asleep: how long
 	wait    *wait          // asleep: what else it waits for, or nil
 	seen    look           // what the last look showed
+	sysmon  bool           // it was Go's sysmon, between two rounds
 }
 
 // held reports whether the thread waits for a decision.

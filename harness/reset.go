@@ -42,7 +42,7 @@ func (w *World) reset(fresh bool) error {
 	}
 	w.now = 0
 	for _, h := range w.hosts {
-		h.ticks, h.skew = 0, 0
+		h.ticks, h.skew, h.rate, h.since, h.gained = 0, 0, 0, 0, 0
 	}
 	for _, p := range w.programs {
 		p.woke, p.idle, p.mutated, p.paused, p.random = 0, 0, false, false, nil

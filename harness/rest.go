@@ -20,6 +20,14 @@ const (
 	patience = 30 * time.Second // without coming to rest
 )
 
+// A restless program does not come to rest: it spins, or waits for something
+// that is neither on the share nor a matter of time. Its schedule is cut off.
+type restless struct{ label, doing string }
+
+func (r *restless) Error() string {
+	return fmt.Sprintf("%s did not come to rest within %v: %s", r.label, patience, r.doing)
+}
+
 // settle lets everything run until nothing runs any more: every thread is held
 // at a call, asleep, blocked, or gone.
 //
@@ -54,7 +62,7 @@ func (w *World) settle() error {
 			continue
 		}
 		if time.Since(began) > patience {
-			return fmt.Errorf("%s does not come to rest: %s", why.label, describe(why))
+			return &restless{why.label, describe(why)}
 		}
 		if why.killed || why.program != nil && why.program.Single {
 			wait = 100 * time.Millisecond // its next step is an event
@@ -145,6 +153,9 @@ func (w *World) look() *Process {
 		}
 		switch {
 		case len(p.threads) > 0:
+			if p.ticks() {
+				return p
+			}
 		case p.program == nil:
 			w.ended(p)
 		default:
@@ -158,7 +169,7 @@ func (w *World) look() *Process {
 func (w *World) lookAgain() *Process {
 	for _, p := range w.looked() {
 		for _, t := range p.threads {
-			if l, err := lookAt(p.pid, t.tid); err != nil || l != t.seen {
+			if l, err := lookAt(p.pid, t.tid); err != nil || l != t.seen && !t.sysmon {
 				return p
 			}
 		}
@@ -190,7 +201,32 @@ func (t *Thread) runs(l look) bool {
 	if err != nil {
 		return true
 	}
+	t.sysmon = nr == unix.SYS_NANOSLEEP && t.proc.goProgram()
 	return l.state == 'D' && nr != unix.SYS_VFORK && nr != unix.SYS_CLONE && nr != unix.SYS_CLONE3
+}
+
+// ticks reports whether the process is a Go program whose runtime may yet let
+// something run: a goroutine that waits for the processor of one whose call is
+// held gets it from a thread that makes rounds every 20 us to 10 ms (sysmon).
+// That takes two rounds; one more is for a round that had begun.
+func (p *Process) ticks() bool {
+	const rounds = 3
+	var others uint64
+	var sysmon *Thread
+	for _, t := range p.threads {
+		if t.sysmon {
+			sysmon = t
+		} else {
+			others += t.seen.runs
+		}
+	}
+	if sysmon == nil {
+		return false
+	}
+	if others != p.ran {
+		p.ran, p.round = others, sysmon.seen.runs
+	}
+	return sysmon.seen.runs < p.round+rounds
 }
 
 // listThreads learns of the threads that a process has made since the last

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,6 +95,10 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 		p.Initial, p.before = w.tree()
 	}
 	err := w.decide(s, p)
+	var spins *restless
+	if errors.As(err, &spins) {
+		p.Bounded, err = spins.Error(), nil
+	}
 	if err == nil && force != nil {
 		err = force.Finish()
 	}
@@ -201,13 +206,8 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	case schedule.Alarm:
 		return said(""), w.ring(w.actor(d.Process), d.Names[0])
 	case schedule.Skew:
-		by, err := time.ParseDuration(d.Names[0])
-		if err != nil {
-			return nil, err
-		}
 		p.Faults[d.Verb]++
-		w.host(d.Process).skew += by
-		return said(""), nil
+		return said(""), w.setClock(w.host(d.Process), d.Names[0])
 	case schedule.Pause, schedule.Resume:
 		if d.Verb == schedule.Pause {
 			p.Faults[d.Verb]++

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,12 +23,38 @@ import (
 // uptime is how long a node has been up when a schedule begins.
 const uptime = time.Hour
 
-// clock is what the node's real-time clock shows. Each look finds it a
-// microsecond on, as it would on any machine, so that two names that are made
-// of the time differ.
-func (w *World) clock(h *host) time.Duration {
-	h.ticks += time.Microsecond
-	return w.now + h.ticks + h.skew
+// elapsed is what the node's clocks have counted since the schedule began, when
+// the virtual time is now.
+func (h *host) elapsed(now time.Duration) time.Duration {
+	return now + h.ticks + h.gained + time.Duration(h.rate*float64(now-h.since))
+}
+
+// lasts is how long it takes until the node's clocks have counted d.
+func (h *host) lasts(d time.Duration) time.Duration {
+	if h.rate == 0 {
+		return d
+	}
+	return time.Duration(float64(d) / (1 + h.rate))
+}
+
+// setClock sets the node's real-time clock by so much ("1h0m0s", "-5m0s"), or
+// lets all its clocks run so fast from now on ("x1.5", "x0.5").
+func (w *World) setClock(h *host, how string) error {
+	if factor, ok := strings.CutPrefix(how, "x"); ok {
+		f, err := strconv.ParseFloat(factor, 64)
+		if err != nil || f <= 0 || f > 1000 {
+			return fmt.Errorf("a clock cannot run %q as fast; say how fast as x1.5 or x0.5", how)
+		}
+		h.gained = h.elapsed(w.now) - w.now - h.ticks
+		h.rate, h.since = f-1, w.now
+		return nil
+	}
+	by, err := time.ParseDuration(how)
+	if err != nil {
+		return fmt.Errorf("a clock cannot be set by %q; say by how much as 1h30m or -5s", how)
+	}
+	h.skew += by
+	return nil
 }
 
 // answerClock answers a clock read.
@@ -37,7 +64,10 @@ func (w *World) answerClock(t *Thread, h *node.Held) error {
 		return nil
 	}
 	host := t.proc.host
-	real := w.clock(host)
+	// Each look finds the clock a microsecond on, as it would on any machine,
+	// so that two names that are made of the time differ.
+	host.ticks += time.Microsecond
+	real := host.elapsed(w.now) + host.skew
 	w.readsClock(host)
 	now := Epoch.Add(real)
 	sec, nsec := uint64(now.Unix()), uint64(now.Nanosecond())
@@ -138,7 +168,7 @@ func (p *Process) goProgram() bool {
 
 // sleepFor makes the thread, held at a call that waits, a sleeper.
 func (t *Thread) sleepFor(d, now time.Duration) {
-	d = max(d, 0)
+	d = t.proc.host.lasts(max(d, 0))
 	t.asleep, t.sleep, t.until = true, d, now+d
 }
 
@@ -152,9 +182,9 @@ func (w *World) reads(p *Process, clock int32) time.Duration {
 		unix.ClockGettime(clock, &ts)
 		return time.Duration(ts.Nano()).Truncate(time.Millisecond)
 	case monotonic(clock):
-		return w.now + p.host.ticks + uptime
+		return p.host.elapsed(w.now) + uptime
 	}
-	return Epoch.Add(w.now + p.host.ticks + p.host.skew).Sub(time.Unix(0, 0))
+	return Epoch.Add(p.host.elapsed(w.now) + p.host.skew).Sub(time.Unix(0, 0))
 }
 
 // readTimespec reads a struct timespec.

@@ -95,7 +95,7 @@ func expire(fd int) error {
 func (w *World) setAlarm(t *Thread, h *node.Held) error {
 	alarm := t.proc.timer("alarm")
 	if h.Nr == unix.SYS_ALARM {
-		left := alarm.set(time.Duration(uint32(h.Args[0]))*time.Second, 0, w.now)
+		left := alarm.set(t.proc.host.lasts(time.Duration(uint32(h.Args[0]))*time.Second), 0, w.now)
 		h.Return(int64((left+time.Second-1)/time.Second), 0)
 		return nil
 	}
@@ -109,7 +109,7 @@ func (w *World) setAlarm(t *Thread, h *node.Held) error {
 		return nil
 	}
 	before := alarm.every
-	left := alarm.set(in, every, w.now)
+	left := alarm.set(t.proc.host.lasts(in), t.proc.host.lasts(every), w.now)
 	if h.Args[2] != 0 {
 		writeInterval(t.tid, h.Args[2], before, left, time.Microsecond)
 	}
@@ -181,7 +181,7 @@ func (w *World) armTimer(t *Thread, h *node.Held) error {
 		in = max(in-w.reads(p, clock), time.Nanosecond)
 	}
 	before := set.every
-	left := set.set(in, every, w.now)
+	left := set.set(p.host.lasts(in), p.host.lasts(every), w.now)
 	if h.Args[3] != 0 {
 		writeInterval(t.tid, h.Args[3], before, left, time.Nanosecond)
 	}

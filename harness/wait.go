@@ -104,6 +104,7 @@ func (w *World) holdWait(t *Thread, h *node.Held, c *call) error {
 	}
 	t.call, t.trap, t.wait = c, h, wt
 	t.sleepFor(d, w.now)
+	w.beginsSleep()
 	return nil
 }
 
@@ -218,6 +219,7 @@ func (w *World) holdFutex(t *Thread, h *node.Held, c *call) error {
 	t.call, t.trap = c, h
 	t.wait = &wait{word: h.Args[0], value: uint32(h.Args[2]), expired: func() unix.Errno { return unix.ETIMEDOUT }}
 	t.sleepFor(d, w.now)
+	w.beginsSleep()
 	return nil
 }
 
@@ -252,6 +254,7 @@ func (w *World) holdReceive(t *Thread, h *node.Held, c *call) error {
 			t.call, t.trap = c, h
 			t.wait = &wait{files: []unix.PollFd{{Fd: int32(ours), Events: unix.POLLIN}}, expired: func() unix.Errno { return unix.EAGAIN }}
 			t.sleepFor(d, w.now)
+			w.beginsSleep()
 			return nil
 		}
 	}

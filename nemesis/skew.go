@@ -5,17 +5,18 @@ import (
 	"screwtape/harness/schedule"
 )
 
-// Skew sets the clock of a node, at most Budget times in a schedule: by an hour
-// or so, as a wrong time zone does, or by more than the longest of Mailman's
-// locks lives (30 h), as a dead clock battery does.
+// Skew makes the clock of a node wrong, at most Budget times in a schedule: it is
+// set by an hour, as a wrong time zone does, or by more than the longest of
+// Mailman's locks lives (30 h), as a dead clock battery does; or it runs faster
+// or slower from then on.
 type Skew struct {
 	Budget int
 
 	taken int
 }
 
-// skews are by how much a clock is set.
-var skews = []string{"1h0m0s", "-1h0m0s", "31h0m0s"}
+// skews are what can be wrong with a clock.
+var skews = []string{"1h0m0s", "-1h0m0s", "31h0m0s", "x1.1", "x0.9"}
 
 // Name is "skew".
 func (*Skew) Name() string { return "skew" }

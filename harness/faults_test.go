@@ -1,0 +1,116 @@
+package harness
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"screwtape/harness/schedule"
+)
+
+// A clock that is set, or runs too fast or too slow, is what the node's programs
+// read, and nobody else's.
+func TestSkew(t *testing.T) {
+	for _, tc := range []struct{ how, a, b string }{
+		{"1h0m0s", "7200", "3600"},
+		{"-1h0m0s", "0", "3600"},
+		{"x2", "3600", "1800"},
+		{"x0.5", "3600", "7200"},
+	} {
+		t.Run(tc.how, func(t *testing.T) {
+			// a reads its clock, touches the share, before which its clock goes
+			// wrong, sleeps an hour by its clock, and reads it again. b looks
+			// at its own clock when a is done.
+			const a = `x=$(date +%s); : >/shared/begun; sleep 3600; y=$(date +%s); echo $((y-x)); : >/shared/done`
+			const b = `x=$(date +%s); until test -e /shared/done; do sleep 1; done; y=$(date +%s); echo $((y-x))`
+			test := &Test{Name: "skew", Nodes: []string{"a", "b"}, Workload: plain{}}
+			for i, script := range []string{a, b} {
+				node := test.Nodes[i]
+				test.Programs = append(test.Programs, Program{Node: node, Name: "sh", Path: "/bin/sh", Args: []string{"sh", "-c", script},
+					Env: []string{"PATH=/usr/bin:/bin"}, Timed: true, Late: true, Once: true, Horizon: 10 * time.Hour})
+			}
+			w, err := NewWorld(test)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			tape, err := schedule.Parse("skew.tape", strings.NewReader(fmt.Sprintf(`screwtape tape 1
+calls: named
+
+a/sh start
+a skew %s
+a/sh open begun = ok
+b/sh start
+b/sh stat done = ENOENT
+a/sh.2 wake
+a/sh open done = ok
+`, tc.how)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := w.Replay(tape, Options{Fresh: true})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, r.Log())
+			}
+			got := map[string]string{}
+			for _, l := range r.Logs {
+				got[l.Process] = l.Text
+			}
+			if got["a/sh"] != tc.a || got["b/sh"] != tc.b {
+				t.Errorf("by a's clock it took %s s, want %s; by b's %s s, want %s\n%s", got["a/sh"], tc.a, got["b/sh"], tc.b, r.Log())
+			}
+			if r.Faults[schedule.Skew] != 1 {
+				t.Errorf("faults: %v", r.Faults)
+			}
+		})
+	}
+}
+
+// A program that is paused does nothing, while time and the others go on, until
+// it is resumed, or everything is mended.
+func TestPause(t *testing.T) {
+	const script = `echo $(date +%s) >/shared/$0; echo $(date +%s) >/shared/$0.2; sleep 3600; : >/shared/$0.3`
+	test := &Test{Name: "pause", Nodes: []string{"a", "b"}, Workload: plain{}}
+	for _, node := range test.Nodes {
+		test.Programs = append(test.Programs, Program{Node: node, Name: "sh", Path: "/bin/sh", Args: []string{"sh", "-c", script, node},
+			Env: []string{"PATH=/usr/bin:/bin"}, Timed: true, Late: true, Once: true, Horizon: 10 * time.Hour})
+	}
+	w, err := NewWorld(test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	tape, err := schedule.Parse("pause.tape", strings.NewReader(`screwtape tape 1
+calls: named
+
+a/sh start
+a/sh open a = ok
+a/sh pause
+b/sh start
+b/sh write b.2 = ok
+b/sh.3 wake
+b/sh open b.3 = ok
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := w.Replay(tape, Options{Fresh: true})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, r.Log())
+	}
+	var order []string
+	for _, s := range r.Steps {
+		if s.Verb == schedule.Resume || s.Verb == "open" && s.Outcome == "ok" {
+			order = append(order, strings.Join(append([]string{s.Process, s.Verb}, s.Names...), " "))
+		}
+	}
+	want := "a/sh open a, b/sh open b, b/sh open b.2, b/sh open b.3, a/sh resume, a/sh open a.2, a/sh open a.3"
+	if got := strings.Join(order, ", "); got != want {
+		t.Errorf("order:\n%s\nwant\n%s\n%s", got, want, r.Log())
+	}
+	if late, _ := w.store.ReadFile("/shared/a.2"); strings.TrimSpace(string(late)) < fmt.Sprint(Epoch.Add(time.Hour).Unix()) {
+		t.Errorf("a went on at %s, which is before b was done", late)
+	}
+}
+
