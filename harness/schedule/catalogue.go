@@ -17,6 +17,7 @@ var catalogue = []struct {
 	{"pct2", func(seed uint64) Search { return NewPCT(seed, 2) }},
 	{"pct3", func(seed uint64) Search { return NewPCT(seed, 3) }},
 	{"pos", NewPOS},
+	{"exhaustive", func(uint64) Search { return NewExhaustive(Unbounded) }},
 }
 
 // SearchNames lists the names that NewSearch knows, the usual choice first.

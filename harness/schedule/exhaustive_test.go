@@ -1,0 +1,294 @@
+package schedule
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// queueRunner takes what is in the queue, delivers it and removes it; what it
+// does not find it sets aside. Started again, it first puts back what it, or
+// another, had taken.
+func queueRunner(restarted bool, call func(string, ...string) string) {
+	if restarted {
+		for _, e := range strings.Fields(call("list", "q")) {
+			if base, ok := strings.CutSuffix(e, ".bak"); ok {
+				call("rename", "q/"+e, "q/"+base)
+			}
+		}
+	}
+	for {
+		call(Wake)
+		for _, e := range strings.Fields(call("list", "q")) {
+			if strings.Contains(e, ".") {
+				continue
+			}
+			if call("rename", "q/"+e, "q/"+e+".bak") == "ok" {
+				call(Deliver, e)
+				call("unlink", "q/"+e+".bak")
+			} else {
+				call("rename", "q/"+e+".bak", "q/"+e+".psv")
+			}
+		}
+	}
+}
+
+// locker takes a lock by making a file, and counts in another under it.
+func locker(_ bool, call func(string, ...string) string) {
+	for call("create", "lock") != "ok" {
+		call(Wake)
+	}
+	n := len(call("read", "n"))
+	call("write", "n", strings.Repeat("x", n))
+	call("unlink", "lock")
+}
+
+func counter(_ bool, call func(string, ...string) string) {
+	n := len(call("read", "n"))
+	call("write", "n", strings.Repeat("x", n))
+}
+
+func calls(list ...[]string) program {
+	return func(_ bool, call func(string, ...string) string) {
+		for _, c := range list {
+			call(c[0], c[1:]...)
+		}
+	}
+}
+
+var toys = []struct {
+	name string
+	make func() *toy
+}{
+	{"two runners", func() *toy {
+		return newToy(map[string]program{"a/r": queueRunner, "b/r": queueRunner}, map[string]string{"q/m0": ""}, []string{"q"}, 0)
+	}},
+	{"two runners, a crash", func() *toy {
+		return newToy(map[string]program{"a/r": queueRunner, "b/r": queueRunner}, map[string]string{"q/m0": ""}, []string{"q"}, 1)
+	}},
+	{"one runner, two crashes", func() *toy {
+		return newToy(map[string]program{"a/r": queueRunner}, map[string]string{"q/m0": "", "q/m1": ""}, []string{"q"}, 2)
+	}},
+	{"two runners, two messages", func() *toy {
+		return newToy(map[string]program{"a/r": queueRunner, "b/r": queueRunner}, map[string]string{"q/m0": "", "q/m1": ""}, []string{"q"}, 0)
+	}},
+	{"a lock", func() *toy {
+		return newToy(map[string]program{"a/l": locker, "b/l": locker}, map[string]string{"n": ""}, []string{"."}, 0)
+	}},
+	{"three count without a lock", func() *toy {
+		return newToy(map[string]program{"a/c": counter, "b/c": counter, "c/c": counter}, map[string]string{"n": ""}, []string{"."}, 1)
+	}},
+	{"a listing", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"create", "q/x"}, []string{"create", "q/y"}),
+			"b/p": calls([]string{"list", "q"}, []string{"read", "q/x"}, []string{"list", "q"}),
+			"c/p": calls([]string{"create", "q/z"}, []string{"rename", "q/y", "q/z"}),
+		}, nil, []string{"q"}, 0)
+	}},
+	{"a directory that must be empty", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"rmdir", "q"}, []string{"mkdir", "q"}),
+			"b/p": calls([]string{"create", "q/x"}, []string{"unlink", "q/x"}),
+			"c/p": calls([]string{"create", "q/y"}, []string{"rename", "q/y", "z"}),
+		}, nil, []string{"q", "."}, 0)
+	}},
+	{"two deliver the same", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{Deliver, "m0"}, []string{Deliver, "m1"}),
+			"b/p": calls([]string{Deliver, "m1"}, []string{Deliver, "m0"}),
+		}, nil, nil, 1)
+	}},
+	// Whether a's rename meets b's write hangs on what c has done before.
+	{"a third that makes two meet", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"rename", "x", "y"}),
+			"b/p": calls([]string{"write", "y", "2"}, []string{"read", "y"}),
+			"c/p": calls([]string{"unlink", "x"}),
+			"d/p": calls([]string{"rename", "z", "x"}),
+		}, map[string]string{"x": "1", "z": "0"}, []string{"."}, 0)
+	}},
+}
+
+func missing(want, got map[string]bool) []string {
+	var list []string
+	for end := range want {
+		if !got[end] {
+			list = append(list, end)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// The exhaustive search comes to every end that brute force comes to, and to no
+// other.
+func TestExhaustiveAgainstBruteForce(t *testing.T) {
+	for _, test := range toys {
+		t.Run(test.name, func(t *testing.T) {
+			x := NewExhaustive(Unbounded)
+			got, schedules, err := test.make().exhaust(x, 200_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, states := test.make().bruteForce()
+			t.Logf("%s; %d schedules in all, %d begun anew; %d ends, %d states by brute force", x.Account(), schedules, x.Account().Begun, len(want), states)
+			if !x.Account().Complete {
+				t.Error(x.Account())
+			}
+			if list := missing(want, got); len(list) > 0 {
+				t.Errorf("%d of %d ends are missing, such as\n%s", len(list), len(want), list[0])
+			}
+			if list := missing(got, want); len(list) > 0 {
+				t.Errorf("%d ends are none, such as\n%s", len(list), list[0])
+			}
+		})
+	}
+}
+
+// A footprint that forgets something loses ends: the comparison is awake.
+func TestForgetfulFootprints(t *testing.T) {
+	for _, kind := range []string{"e:", "l:", "d:", "m:"} {
+		forget := func(list []Resource) []Resource {
+			return slices.DeleteFunc(slices.Clone(list), func(r Resource) bool { return strings.HasPrefix(string(r), kind) })
+		}
+		lost := 0
+		for _, test := range toys {
+			w := test.make()
+			w.footnote = func(f Footprint) Footprint { return Footprint{forget(f.Reads), forget(f.Writes), forget(f.Adds)} }
+			got, _, err := w.exhaust(NewExhaustive(Unbounded), 20_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, _ := test.make().bruteForce()
+			lost += len(missing(want, got))
+		}
+		if lost == 0 {
+			t.Errorf("without %s nothing is lost", kind)
+		}
+	}
+}
+
+// Programs that nobody has thought of.
+func TestExhaustiveOfAnyPrograms(t *testing.T) {
+	name := rapid.SampledFrom([]string{"x", "y", "q/x", "q/y"})
+	step := rapid.Custom(func(t *rapid.T) []string {
+		switch verb := rapid.SampledFrom([]string{"create", "unlink", "rename", "read", "write", "list", "rmdir", "mkdir"}).Draw(t, "verb"); verb {
+		case "rename":
+			return []string{verb, name.Draw(t, "from"), name.Draw(t, "to")}
+		case "write":
+			return []string{verb, name.Draw(t, "name"), rapid.SampledFrom([]string{"1", "2"}).Draw(t, "data")}
+		case "list", "rmdir", "mkdir":
+			return []string{verb, "q"}
+		default:
+			return []string{verb, name.Draw(t, "name")}
+		}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		programs := map[string]program{}
+		for i := range rapid.IntRange(2, 3).Draw(t, "processes") {
+			programs[fmt.Sprintf("%c/p", 'a'+i)] = calls(rapid.SliceOfN(step, 1, 3).Draw(t, "calls")...)
+		}
+		w := newToy(programs, map[string]string{"x": "0", "q/x": "0"}, []string{".", "q"}, rapid.IntRange(0, 1).Draw(t, "crashes"))
+		x := NewExhaustive(Unbounded)
+		got, _, err := w.exhaust(x, 50_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := w.bruteForce()
+		if !x.Account().Complete || len(missing(want, got)) > 0 || len(missing(got, want)) > 0 {
+			t.Fatalf("%v; missing %q; none %q", x.Account(), missing(want, got), missing(got, want))
+		}
+	})
+}
+
+// No two schedules of a search are equal but for the order of independent steps:
+// what is explored is explored once.
+func TestExhaustiveRepeatsNothing(t *testing.T) {
+	w := newToy(map[string]program{"a/c": counter, "b/c": counter}, map[string]string{"n": ""}, []string{"."}, 0)
+	x := NewExhaustive(Unbounded)
+	ends, schedules, err := w.exhaust(x, 100)
+	// One after the other in two ways, or both read first and then write in two
+	// ways, of which both end alike.
+	if err != nil || len(ends) != 3 || x.Account().Traces != 4 || schedules > 5 {
+		t.Errorf("%d ends, %v, in %d schedules, %v", len(ends), x.Account(), schedules, err)
+	}
+}
+
+// A search that is written down and read back at any point goes on as if
+// nothing had been.
+func TestCheckpoint(t *testing.T) {
+	w := toys[1].make()
+	whole := NewExhaustive(Unbounded)
+	want, _, err := w.exhaust(whole, 100_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, got := NewExhaustive(Unbounded), map[string]bool{}
+	for !x.Over() {
+		ends, _, err := w.exhaust(x, 37)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for end := range ends {
+			got[end] = true
+		}
+		data, err := json.Marshal(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x = NewExhaustive(Unbounded)
+		if err := json.Unmarshal(data, x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(missing(want, got)) > 0 || x.Account() != whole.Account() {
+		t.Errorf("with interruptions %v, without %v; missing %q", x.Account(), whole.Account(), missing(want, got))
+	}
+	data, _ := json.Marshal(x)
+	for _, bad := range []string{strings.Replace(string(data), `"version":1`, `"version":9`, 1), "{}", `{"version":1,"bounds":{"preemptions":3,"depth":-1}}`} {
+		if err := json.Unmarshal([]byte(bad), NewExhaustive(Unbounded)); err == nil {
+			t.Errorf("taken: %.60s", bad)
+		}
+	}
+}
+
+// Bounds leave out what lies beyond them, and say so.
+func TestBounds(t *testing.T) {
+	last := 0
+	for preemptions := range 4 {
+		x := NewExhaustive(Bounds{preemptions, -1})
+		ends, _, err := toys[5].make().exhaust(x, 100_000)
+		a := x.Account()
+		if err != nil || len(ends) < last || a.Complete != (a.Bounded == 0) {
+			t.Errorf("%d preemptions: %d ends, %v, %v", preemptions, len(ends), a, err)
+		}
+		last = len(ends)
+	}
+	x := NewExhaustive(Bounds{-1, 3})
+	if _, _, err := toys[5].make().exhaust(x, 100_000); err != nil || x.Account().Complete || !strings.Contains(x.Account().String(), "beyond its bounds") {
+		t.Error(x.Account(), err)
+	}
+}
+
+// A world that does not repeat itself is noticed, and nothing is called
+// complete.
+func TestExhaustiveLost(t *testing.T) {
+	x := NewExhaustive(Unbounded)
+	for n := 0; !x.Over() && n < 1000; n++ {
+		w := newToy(map[string]program{"a/c": counter, "b/c": counter}, map[string]string{"n": ""}, []string{"."}, 0)
+		if n == 2 {
+			w.programs["b/c"] = calls([]string{"unlink", "n"})
+		}
+		if _, err := w.play(x.Next()); err != nil {
+			t.Fatal(err)
+		}
+		x.Learn(true, 0)
+	}
+	if a := x.Account(); a.Complete || !strings.Contains(a.Why, "did not repeat its beginning") {
+		t.Error(a)
+	}
+}
