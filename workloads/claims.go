@@ -116,6 +116,7 @@ var catalogue = []struct {
 }{
 	{"queue", from(ParseQueue, NewQueue)},
 	{"lock", from(ParseLock, NewLock)},
+	{"program", from(ParseProgram, NewProgram)},
 	{"config", from(ParseConfig, NewConfig)},
 }
 

@@ -70,8 +70,9 @@ func (c *command) newList() *cobra.Command {
 
 // about says what each workload is about.
 var about = map[string]string{
-	"queue": "a mail queue: messages are put in, runners on several nodes deliver them",
-	"lock":  "contenders for one lock: each takes it, works for a while, and lets it go",
+	"queue":   "a mail queue: messages are put in, runners on several nodes deliver them",
+	"lock":    "contenders for one lock: each takes it, works for a while, and lets it go",
+	"program": "anybody's lock: contenders on all nodes take it by a command or script",
 }
 
 func listWorkloads(_ *command, w io.Writer) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,11 @@ func (s *setUp) define(all *pflag.FlagSet) {
 	f.String("nemesis", "", "what goes wrong, a `list` of: "+strings.Join(nemesisNames(), ", "))
 	f.Uint("crashes", uint(queue.Crashes), "at most so many crashes in a schedule")
 	f.String("promise", string(queue.Promise), "what must hold: "+join(check.Promises, ", "))
+	f.String("lock", "", "test this lock: a `command` that runs {critical} under the lock {file}; see docs/systems.md")
+	f.String("acquire", "", "test a lock that this `command` takes ...")
+	f.String("release", "", "... and this `command` lets go")
+	f.String("script", "", "test the lock of this script `file`, which runs {critical}, or makes and removes {mark}")
+	f.Uint("contenders", uint(workloads.DefaultProgram().Contenders), "how many contend for the lock, dealt to the nodes in turn")
 	s.flags = f
 	all.AddFlagSet(f)
 	all.StringArrayVar(&s.set, "set", nil, "a line `KEY=VALUE` for the header that has no flag, such as damage=unreadable")
@@ -71,7 +77,7 @@ func (s *setUp) make(all *pflag.FlagSet) (*harness.Test, error) {
 // header is the flags that were given as a tape's header.
 func (s *setUp) header(all *pflag.FlagSet) (schedule.Header, error) {
 	var h schedule.Header
-	h.Set("workload", s.workload)
+	h.Set("workload", s.workloadFor(all))
 	if s.nodes < 1 || s.nodes > 26 {
 		return nil, fmt.Errorf("--nodes: %d; there can be 1 to 26", s.nodes)
 	}
@@ -87,6 +93,13 @@ func (s *setUp) header(all *pflag.FlagSet) (schedule.Header, error) {
 			h.Set(f.Name, headerValue(f))
 		}
 	})
+	if file := h.Get("script"); file != "" {
+		text, err := os.ReadFile(file) // a tape holds the script itself
+		if err != nil {
+			return nil, fmt.Errorf("--script: %w", err)
+		}
+		h.Set("script", string(text))
+	}
 	for _, line := range s.set {
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || key == "" {
@@ -95,6 +108,20 @@ func (s *setUp) header(all *pflag.FlagSet) (schedule.Header, error) {
 		h.Set(key, value)
 	}
 	return h, nil
+}
+
+// workloadFor is the workload that is asked for, or the one to which the flags
+// belong that are given.
+func (s *setUp) workloadFor(all *pflag.FlagSet) string {
+	if all.Changed("workload") {
+		return s.workload
+	}
+	for _, name := range []string{"lock", "acquire", "release", "script"} {
+		if all.Changed(name) {
+			return "program"
+		}
+	}
+	return s.workload
 }
 
 // headerValue is a flag's value as a header has it: lists have blanks there

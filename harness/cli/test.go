@@ -45,7 +45,9 @@ then is told and kept; a second Ctrl-C ends it at once.`,
 		Example: `  screwtape test --nemesis crash,overlap --strategy random --schedules 500 --seed 7
   screwtape test --slices a:0/2,b:0/4 --messages 8
   screwtape test --nemesis crash --promise at-least-once --budget 30s
-  screwtape test --bugs no-recovery --nemesis crash --json`,
+  screwtape test --bugs no-recovery --nemesis crash --json
+  screwtape test --lock 'flock {file} {critical}' --nemesis crash --schedules 100
+  screwtape test --acquire 'mkdir {file}' --release 'rmdir {file}' --contenders 2`,
 		Args: arguments(0, 0, "without any"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.budget > 0 && !cmd.Flags().Changed("schedules") {
