@@ -7,6 +7,8 @@
 //	runner show    prints an entry
 //	runner lock    takes a lock, works for a while, and lets it go
 //	runner list    does a command on a mailing list's state
+//	runner master  starts, keeps up and stops the runners of a host
+//	runner idle    does nothing, for whoever needs such a process
 //
 // They run on the main thread alone, without goroutines, so that whoever holds
 // that thread's calls holds the program.
@@ -52,6 +54,7 @@ const usage = `usage: screwtape runner queue  --dir DIR [--queue out] [--slice 0
        screwtape runner show   FILE
        screwtape runner lock   [--file PATH] [--kind 2.1] ...
        screwtape runner list   [--dir DIR] [--lock PATH] COMMAND ...
+       screwtape runner master [--dir DIR] [-s] start|stop|restart|reopen
 Each tells its flags with --help.
 `
 
@@ -82,6 +85,10 @@ func Main(args []string) int {
 			return lockMain(args[1:])
 		case "list":
 			return listMain(args[1:])
+		case "master":
+			return masterMain(args[1:])
+		case "idle":
+			return idleMain(args[1:])
 		}
 	}
 	sys.Stderr.Write([]byte(usage))

@@ -116,8 +116,9 @@ var catalogue = []struct {
 }{
 	{"queue", from(ParseQueue, NewQueue)},
 	{"lock", from(ParseLock, NewLock)},
-	{"program", from(ParseProgram, NewProgram)},
 	{"config", from(ParseConfig, NewConfig)},
+	{"master", from(ParseMaster, NewMaster)},
+	{"program", from(ParseProgram, NewProgram)},
 }
 
 // from puts together the reading of a configuration and the making of its test.
@@ -208,6 +209,7 @@ func (o *Observation) explore(ctx context.Context, w *harness.World) error {
 		}
 	}
 	slices.SortFunc(o.Observed, check.CompareKinds)
+	o.Observed = slices.Compact(o.Observed)
 	switch {
 	case len(out.Divergences) > 0:
 		o.Problem = out.Divergences[0]

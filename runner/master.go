@@ -1,0 +1,96 @@
+package runner
+
+import (
+	"errors"
+	"flag"
+	"strings"
+	"syscall"
+
+	"screwtape/runner/master"
+	"screwtape/runner/profile"
+	"screwtape/runner/sys"
+)
+
+// masterHelp is the part about the flag of cleaning up, in the sense of each
+// version's help text. That of 2.1.39 tells what the flag does no more.
+const masterHelp = `
+-s, --stale-lock-cleanup (2.1), --force (3.3.8):
+    2.1.15  removes the master's lock, whosever it is
+    2.1.39  removes it if its holder was a process of this host, and is dead
+    3.3.8   removes it, whosever it is; "mailman start" stops at a living
+            process of this host, "master" (--direct) at nothing`
+
+// masterMain is mailmanctl, and mailman start and stop.
+func masterMain(args []string) int {
+	fs := flag.NewFlagSet("runner master", flag.ContinueOnError)
+	o := master.Options{Log: say}
+	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
+	fs.StringVar(&o.Dir, "dir", "/shared", "the `directory` with locks, data, lists and qfiles")
+	fs.StringVar(&o.Locks, "locks", "", "the `directory` of the lock, if it is another")
+	fs.BoolVar(&o.Force, "s", false, "remove a lock that is in the way; what that is depends on the version")
+	fs.BoolVar(&o.Force, "stale-lock-cleanup", false, "as -s")
+	fs.BoolVar(&o.Force, "force", false, "as -s")
+	fs.BoolVar(&o.Direct, "direct", false, "be 3.3.8's program master, which has no look at the lock first")
+	fs.BoolVar(&o.NoRestart, "no-restart", false, "start no runner again")
+	fs.IntVar(&o.Runners, "runners", 0, "start so many runners of the queue out, each for a slice; 0 is one child that does nothing")
+	fs.IntVar(&o.Child, "child-pid", 0, "the `number` for the master's process, if the kernel lets us choose")
+	fs.IntVar(&o.Refreshes, "refreshes", 0, "end refreshing the lock after so many days; 0 is never")
+	fs.Usage = func() {
+		say("usage: screwtape runner master [flags] start|stop|restart|reopen" + masterHelp)
+		fs.PrintDefaults()
+	}
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err == nil {
+		o.Profile, err = profile.Get(*version)
+	}
+	if err != nil {
+		say("runner: " + err.Error())
+		return exitUsage
+	}
+	switch fs.Arg(0) {
+	case "start":
+		return master.Start(o)
+	case "serve":
+		return master.Serve(o)
+	case "stop":
+		return master.Signal(o, syscall.SIGTERM)
+	case "restart":
+		return master.Signal(o, syscall.SIGINT)
+	case "reopen":
+		return master.Signal(o, syscall.SIGHUP)
+	}
+	fs.Usage()
+	return exitUsage
+}
+
+// idleMain is a process that does nothing: for a while, or until a signal ends
+// it, or, with the number that it is to have, in a child.
+func idleMain(args []string) int {
+	fs := flag.NewFlagSet("runner idle", flag.ContinueOnError)
+	number := fs.Int("child-pid", 0, "do nothing in a child of this `number`")
+	d := fs.Duration("for", 0, "sleep so long; 0 is until a signal comes")
+	if fs.Parse(args) != nil {
+		return exitUsage
+	}
+	switch {
+	case *number > 0:
+		if _, err := sys.Spawn(*number, "screwtape-runner", "idle"); err != nil {
+			say("idle: " + err.Error())
+			return 1
+		}
+	case *d > 0:
+		sys.SleepFor(*d)
+	default:
+		// A signal kills, whatever the Go runtime would do first.
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+			sys.Default(sig)
+		}
+		for {
+			sys.Pause()
+		}
+	}
+	return 0
+}

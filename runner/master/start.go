@@ -1,0 +1,200 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"screwtape/runner/list"
+	"screwtape/runner/lock"
+	"screwtape/runner/profile"
+	"screwtape/runner/sys"
+)
+
+// Times of the master's lock.
+const (
+	lifetime = 30 * time.Hour
+	patience = 100 * time.Millisecond // for a lock that is held
+	aDay     = 86400                  // in seconds: how often the lock is refreshed
+)
+
+// Options are a master's.
+type Options struct {
+	Profile profile.Profile
+	Dir     string // what the hosts share: locks/, data/ and lists/ are in it
+	Locks   string // the directory of the lock, if it is another
+	// Force is -s, --stale-lock-cleanup, of 2.1, and --force of 3.3.8.
+	Force bool
+	// Direct leaves out 3.3.8's front end, as its program master does.
+	Direct bool
+	// Runners are what the master starts: so many slices of the queue out,
+	// or with 0 one child that does nothing.
+	Runners int
+	// NoRestart is -n.
+	NoRestart bool
+	// Child is the number of the master, and those after it of its runners,
+	// if the kernel lets us choose; 0 does not choose.
+	Child int
+	// Refreshes is after how many days the master refreshes its lock no
+	// more; 0 is never. Mailman has no such end; a schedule needs one.
+	Refreshes int
+	Log       func(line string)
+}
+
+func (o *Options) locks() string {
+	if o.Locks != "" {
+		return o.Locks
+	}
+	return o.Dir + "/locks"
+}
+
+func (o *Options) lockFile(w way) string { return o.locks() + "/" + w.lockName }
+
+// Start is "mailmanctl start", or "mailman start". Its result is the exit
+// status.
+func Start(o Options) int {
+	w := wayOf(o.Profile)
+	if w.frontEnd && !o.Direct {
+		if why := lookFirst(o, w); why != "" && !(o.Force && why != conflict) {
+			o.Log(why)
+			return 1
+		}
+	}
+	if w.forks {
+		site := list.Open(o.Profile, o.Dir+"/lists/mailman", "", o.Log)
+		if err := site.Load(); err != nil {
+			o.Log("Site list is missing: mailman")
+			return 1
+		}
+	}
+	l := lock.New(w.variant, o.lockFile(w), lifetime, o.Log)
+	if err := acquire(o, w, l); err != nil {
+		if errors.Is(err, lock.ErrTimeOut) {
+			return w.heldStatus
+		}
+		o.Log("master: " + err.Error())
+		return 1
+	}
+	if !w.forks {
+		return serve(o, w, l)
+	}
+	return hand(o, l)
+}
+
+// acquire takes the lock, with Force also from another.
+func acquire(o Options, w way, l *lock.File) error {
+	err := l.Lock(patience)
+	if !errors.Is(err, lock.ErrTimeOut) {
+		return err
+	}
+	if o.Force {
+		if w.looks {
+			if advice := holderIs(o, w, l); advice != "" {
+				o.Log(advice)
+				return err
+			}
+		}
+		if err := remove(o, w, l); err != nil {
+			return err
+		}
+		if err = l.Lock(patience); err == nil {
+			return nil
+		}
+	}
+	if errors.Is(err, lock.ErrTimeOut) {
+		o.Log(heldSays)
+	}
+	return err
+}
+
+// What is said when the lock is held. The originals' words are not among the
+// facts that were checked; these are their sense.
+const (
+	heldSays = "The master lock could not be acquired: it appears as if another master is already running."
+	conflict = "Another master is already running on this host."
+	stale    = "A stale master lock is there; if no master is running, use --force."
+	mismatch = "The master lock is that of another host; if no master is running there, use --force."
+)
+
+// holderIs looks whether the holder is a dead process of this host; if it is
+// not, the result says what to do. For another host's the advice is the one that
+// no longer works.
+func holderIs(o Options, w way, l *lock.File) (advice string) {
+	host, pid := parseClaim(w, o.lockFile(w), l.Holder())
+	switch {
+	case host != sys.Hostname():
+		return "The master lock is that of host " + host + ". If you know the lock is stale, re-run with -s."
+	case !errors.Is(sys.Kill(pid, 0), syscall.ESRCH):
+		return heldSays
+	}
+	return ""
+}
+
+// lookFirst is what 3.3.8's front end finds, "" being nothing.
+func lookFirst(o Options, w way) string {
+	claim := lock.New(w.variant, o.lockFile(w), lifetime, o.Log).Holder()
+	host, pid := parseClaim(w, o.lockFile(w), claim)
+	switch {
+	case claim == "":
+		return ""
+	case host != sys.Hostname():
+		return mismatch
+	case errors.Is(sys.Kill(pid, 0), syscall.ESRCH):
+		return stale
+	}
+	return conflict
+}
+
+// parseClaim takes host and pid out of a claim's name. In 2.1 a claim with a
+// counter, as before the lock's transfer, is read as one of another host.
+func parseClaim(w way, lockFile, claim string) (host string, pid int) {
+	name := strings.TrimPrefix(claim, lockFile+w.variant.Separator)
+	if w.variant.RandomClaim {
+		name = name[:max(0, strings.LastIndex(name, w.variant.Separator))]
+	}
+	i := max(0, strings.LastIndex(name, w.variant.Separator))
+	pid, _ = strconv.Atoi(strings.TrimPrefix(name[i:], w.variant.Separator))
+	return name[:i], pid
+}
+
+// remove takes the lock away from whoever holds it.
+func remove(o Options, w way, l *lock.File) error {
+	claim := l.Holder()
+	sys.Unlink(o.lockFile(w))
+	if !w.sweeps {
+		if claim != "" {
+			sys.Unlink(o.locks() + "/" + path.Base(claim))
+		}
+		return nil
+	}
+	names, err := sys.List(o.locks(), syscall.O_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, w.lockName) {
+			sys.Unlink(o.locks() + "/" + name)
+		}
+	}
+	return nil
+}
+
+// hand starts the child that is the master, and gives it the lock.
+func hand(o Options, l *lock.File) int {
+	args := []string{"screwtape-runner", "master", "--profile", o.Profile.Name, "--dir", o.Dir, "--locks", o.locks(),
+		"--runners", strconv.Itoa(o.Runners), "--child-pid", strconv.Itoa(o.Child), "--refreshes", strconv.Itoa(o.Refreshes),
+		fmt.Sprintf("--no-restart=%v", o.NoRestart), "serve"}
+	pid, err := sys.Spawn(o.Child, args...)
+	if err == nil {
+		err = l.TransferTo(pid)
+	}
+	if err != nil {
+		o.Log("master: " + err.Error())
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,230 @@
+package workloads
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+	"screwtape/harness/share"
+	"screwtape/runner/list"
+	"screwtape/runner/profile"
+)
+
+// Master is the workload of a mail administrator who starts and stops Mailman
+// on several nodes: of the masters that come of that only one may be.
+type Master struct{ config MasterConfig }
+
+// A MasterConfig says how a master test is set up. Its text form is a tape's
+// header.
+type MasterConfig struct {
+	Profile string
+	Nodes   []string
+	// Commands are what is done, each NODE:COMMAND[:ARGUMENT]: "a:start",
+	// "b:start:-s", "b:stop"; "b:wait:31h" lets time pass, "a:idle:1050" is
+	// a process of that number that has nothing to do with Mailman.
+	Commands []string
+	Locks    string // shared or local
+	Runners  int    // that a master starts, each for a slice; 0 is one that does nothing
+	Days     int    // for so many a master refreshes its lock
+	Nemeses  []string
+	Faults   int
+}
+
+// DefaultMaster is a start on each of two nodes.
+func DefaultMaster() MasterConfig {
+	return MasterConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Commands: []string{"a:start", "b:start"}, Locks: "shared", Days: 2, Faults: 1}
+}
+
+func (c *MasterConfig) options() []option {
+	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"commands", &c.Commands}, {"locks", &c.Locks},
+		{"runners", &c.Runners}, {"days", &c.Days}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+}
+
+// Header is the configuration as a tape's header has it.
+func (c MasterConfig) Header() schedule.Header { return header("master", c.options()) }
+
+// ParseMaster reads a configuration from a tape's header; what the header does
+// not say is as in DefaultMaster.
+func ParseMaster(h schedule.Header) (MasterConfig, error) {
+	c := DefaultMaster()
+	err := read(h, c.options())
+	return c, err
+}
+
+// NewMaster makes the test. Errors name what in the configuration is wrong.
+func NewMaster(c MasterConfig) (*harness.Test, error) {
+	if _, err := profile.Get(c.Profile); err != nil {
+		return nil, err
+	}
+	if c.Locks != "shared" && c.Locks != "local" {
+		return nil, fmt.Errorf("no locks %q; there are shared and local", c.Locks)
+	}
+	t := &harness.Test{Name: "master", Nodes: c.Nodes, Workload: &Master{c}, Header: c.Header()}
+	var err error
+	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
+		return nil, err
+	}
+	for i, text := range c.Commands {
+		words := strings.Split(text, ":")
+		if len(words) < 2 || !slices.Contains(c.Nodes, words[0]) {
+			return nil, fmt.Errorf("%q is no command; write NODE:COMMAND, such as a:start, with one of the nodes %s", text, strings.Join(c.Nodes, " "))
+		}
+		p := once(words[0], programName(t.Programs, words[0], words[1]), c.arguments(i, words[1:])...)
+		p.Single = false // a master has children, and waits for them
+		t.Programs = append(t.Programs, p)
+	}
+	return t, nil
+}
+
+// arguments are those of the program that does a command. A master's number is
+// in the names of its locks: it depends on nothing but the command's place.
+func (c *MasterConfig) arguments(i int, command []string) []string {
+	switch command[0] {
+	case "idle":
+		return append([]string{"idle", "--child-pid"}, command[1:]...)
+	case "wait":
+		return append([]string{"idle", "--for"}, command[1:]...)
+	}
+	args := []string{"master", "--profile", c.Profile, "--dir", "/shared", "--locks", "/" + c.Locks + "/locks",
+		"--runners", strconv.Itoa(c.Runners), "--refreshes", strconv.Itoa(c.Days), "--child-pid", strconv.Itoa(masterPID(i))}
+	return append(append(args, command[1:]...), command[0])
+}
+
+// masterPID is the number of the master that command number i starts, if it is
+// a child of it.
+func masterPID(i int) int { return 1000*(i+1) + 50 }
+
+// Prepare makes what Mailman's installation does, with the site's list.
+func (m *Master) Prepare(s *share.Store) error {
+	dirs := []string{"/shared/locks", "/shared/data", "/shared/lists/mailman"}
+	for _, q := range []string{"out", "bad", "shunt", "retry"} {
+		dirs = append(dirs, path.Join("/shared", queueDir, q))
+	}
+	for _, n := range m.config.Nodes {
+		dirs = append(dirs, "/"+n+"/locks")
+	}
+	for _, dir := range dirs {
+		if err := s.MkdirAll(dir, 0o2770); err != nil {
+			return err
+		}
+	}
+	data, err := list.NewState("mailman").Encode()
+	if err != nil {
+		return err
+	}
+	return s.WriteFile("/shared/lists/mailman/config.pck", data, 0o660)
+}
+
+// Act does nothing: the administrator's commands are programs.
+func (m *Master) Act(*harness.Acts) error { return nil }
+
+// isMasterLock reports whether a name is that of a master's lock itself, not of
+// a claim to it.
+func isMasterLock(name string) bool {
+	return path.Base(name) == "master-qrunner" || path.Base(name) == "master.lck"
+}
+
+// theMaster is what only one may be at a time.
+const theMaster = "master"
+
+// Observe notes who becomes master (it writes the pid file), who removes whose
+// lock, and which signals are sent.
+func (m *Master) Observe(d schedule.Decision, _ *share.Store, h *history.Recorder) {
+	if len(d.Names) == 0 {
+		return
+	}
+	last := d.Names[len(d.Names)-1]
+	switch {
+	case d.Verb == "kill":
+		h.Add(d.Process, history.Info, "signal", strings.Join(d.Names, " "), d.Outcome)
+	case d.Outcome != "ok":
+	case d.Verb == "open" && path.Dir(last) == "data" && !strings.Contains(m.commandOf(d.Process), "stop"):
+		h.Did(d.Process, "acquire", theMaster)
+		h.Did(d.Process, "make-lock", theMaster)
+	case d.Verb == "unlink" && isMasterLock(last):
+		h.Did(d.Process, "release", theMaster)
+		h.Did(d.Process, "remove-lock", theMaster)
+	}
+}
+
+// commandOf is the command of the client that a process belongs to.
+func (m *Master) commandOf(process string) string {
+	_, name, _ := strings.Cut(process, "/")
+	name, _, _ = strings.Cut(name, ".")
+	return strings.TrimRight(name, "0123456789")
+}
+
+// Note says whose claim a lock's file holds.
+func (m *Master) Note(name string, data []byte) string {
+	if isMasterLock(name) && len(data) > 0 {
+		return "claim " + path.Base(string(data))
+	}
+	return ""
+}
+
+// Judge looks whether two were master at once, whether a lock was taken from a
+// living master, and whether commands said, or did, what was not so.
+func (m *Master) Judge(e *harness.End) check.Verdict {
+	var found []check.Anomaly
+	found = append(found, splitBrain(e.History, theMaster)...)
+	found = append(found, stolenLocks(e.History, theMaster)...)
+	found = append(found, m.misled(e)...)
+	return verdict(found)
+}
+
+// masters are who is master after so many decisions.
+func masters(ops []history.Op, step int) []string {
+	var list []string
+	for _, op := range ops {
+		if op.Step > step {
+			break
+		}
+		list = slices.DeleteFunc(list, ends(op))
+		switch {
+		case op.Type != history.OK:
+		case op.F == "acquire":
+			list = append(list, op.Process)
+		case op.F == "release":
+			list = slices.DeleteFunc(list, func(p string) bool { return p == op.Process })
+		}
+	}
+	return list
+}
+
+// misled finds commands that called a master alive, or stale, which was the
+// other, and signals that were meant for a master and did not go to it.
+func (m *Master) misled(e *harness.End) []check.Anomaly {
+	var found []check.Anomaly
+	add := func(step int, subject, explanation string) {
+		found = append(found, check.Anomaly{Kind: check.MisleadingError, Subject: subject, Step: step, Explanation: explanation})
+	}
+	for _, s := range e.Steps {
+		for _, l := range s.Lines {
+			switch text := strings.ToLower(l.Text); {
+			case strings.Contains(text, "another master is already running") && len(masters(e.History, s.Index)) == 0:
+				add(s.Index, l.Process, l.Process+" says that another master is running, and there is none")
+			case strings.Contains(text, "re-run with -s"):
+				add(s.Index, l.Process, l.Process+" says that -s would help, and was started with -s")
+			}
+		}
+	}
+	for _, op := range e.History {
+		is := masters(e.History, op.Step-1)
+		target, sig, _ := strings.Cut(op.Value, " ")
+		if op.F != "signal" || sig == "0" || len(is) == 0 || slices.Contains(is, target) || strings.Contains(op.Process, ".") {
+			continue
+		}
+		if op.Error == "ESRCH" {
+			add(op.Step, op.Process, fmt.Sprintf("%s finds no such process, and takes the master for dead; it is %s, of another host", op.Process, is[0]))
+		} else {
+			add(op.Step, op.Process, fmt.Sprintf("%s sends %s to %s; the master is %s, of another host", op.Process, sig, target, is[0]))
+		}
+	}
+	return found
+}
