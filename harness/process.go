@@ -45,7 +45,7 @@ type Process struct {
 	output  int    // read end of its output; 0 when closed
 	partial []byte // of a line that has not ended yet
 
-	mutated bool   // its last step changed something that others can see
+	mutated bool   // its last step changed something that others can see, or it has taken none in this schedule
 	woke    uint64 // version of the share when it last woke; 0 if it has not
 	idle    int    // how often it has woken since without any change
 	paused  bool   // nothing of it goes on

@@ -45,7 +45,7 @@ func (w *World) reset(fresh bool) error {
 		h.ticks, h.skew, h.rate, h.since, h.gained = 0, 0, 0, 0, 0
 	}
 	for _, p := range w.programs {
-		p.woke, p.idle, p.mutated, p.paused, p.random = 0, 0, false, false, nil
+		p.woke, p.idle, p.mutated, p.paused, p.random = 0, 0, true, false, nil
 		for _, t := range p.threads {
 			t.until = t.sleep
 		}

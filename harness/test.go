@@ -123,7 +123,9 @@ type ProcessState struct {
 	Alive bool
 	// Mutated says that the last thing the process did changed the share, or
 	// what a mail sink knows: the only points at which a crash makes a
-	// difference (engine notes: a process loses its own state anyway).
+	// difference, since a process loses its own state anyway. So does one
+	// before it does anything: it is down then until it is started, and what
+	// a start does comes in the midst of what others do.
 	Mutated bool
 	// Delivering is the id of the message that it has handed to the mail
 	// sink and that the sink has not answered, or "".

@@ -130,7 +130,7 @@ func hunt(t *testing.T, c QueueConfig, search schedule.Search, n int, found func
 // Every planted bug is found, but for those of which the table says why not;
 // and without the bug, the same schedules do not show what gave it away.
 func TestPlantedBugs(t *testing.T) {
-	bound, controls := long(600, 5000), long(60, 1000)
+	bound, controls := long(600, 5000), long(20, 1000)
 	var rows []string
 	for _, bug := range profile.Bugs {
 		i := slices.IndexFunc(plantings, func(p planting) bool { return p.bug == bug.Name })
@@ -150,7 +150,7 @@ func TestPlantedBugs(t *testing.T) {
 			}
 			if p.survives != "" {
 				rows = append(rows, row(bug, "survives: "+p.survives, p.setUp, "-", "-"))
-				if bug, none := kindsSeen(t, with, controls), kindsSeen(t, without, controls); !slices.Equal(bug, none) {
+				if bug, none := kindsSeen(t, with, long(60, controls)), kindsSeen(t, without, long(60, controls)); !slices.Equal(bug, none) {
 					t.Errorf("it shows %v, and the original %v: it does not survive", bug, none)
 				}
 				return

@@ -9,7 +9,7 @@ import (
 )
 
 // open makes a world for a queue test.
-func open(t *testing.T, c QueueConfig) *harness.World {
+func open(t testing.TB, c QueueConfig) *harness.World {
 	t.Helper()
 	test, err := NewQueue(c)
 	if err != nil {

@@ -2,15 +2,27 @@ package schedule
 
 // Random is the random walk: at each step each process that can go on is
 // equally likely to. (Choosing among the options instead would favour whoever
-// has many.)
-func Random(d Draw) Strategy { return &random{chance: newChance("random", d)} }
+// has many.) Every other walk is a slow one, which mostly stays with a process:
+// that one does ten steps while another does none, as it takes to recover an
+// entry under a live delivery, hardly ever happens in a quick walk.
+func Random(d Draw) Strategy { return newWalk(d) }
 
 // NewRandom returns the search by random walks.
 func NewRandom(seed uint64) Search {
-	return newSearch("random", seed, func(d Draw) chooser { return &random{chance: newChance("random", d)} })
+	return newSearch("random", seed, func(d Draw) chooser { return newWalk(d) })
 }
 
-type random struct{ chance }
+type random struct {
+	chance
+	slow bool
+	last string // the process that was chosen last
+}
+
+func newWalk(d Draw) *random {
+	r := &random{chance: newChance("random", d)}
+	r.slow = r.rng.IntN(2) == 0
+	return r
+}
 
 // A sleeper that need not wake yet is chosen less often than a process that
 // is at a call, or programs that poll would do little else.
@@ -41,9 +53,17 @@ func (r *random) Pick(options []Option) (int, error) {
 	if len(groups) == 0 {
 		return None, nil
 	}
+	if r.slow && r.rng.IntN(4) > 0 {
+		for _, g := range groups {
+			if g.process == r.last && g.weight == callWeight {
+				return g.options[r.rng.IntN(len(g.options))], nil
+			}
+		}
+	}
 	at := r.rng.IntN(total)
 	for _, g := range groups {
 		if at < g.weight {
+			r.last = g.process
 			return g.options[r.rng.IntN(len(g.options))], nil
 		}
 		at -= g.weight
