@@ -80,18 +80,28 @@ var functions = template.FuncMap{
 	"faults":  faults,
 	"count":   count,
 	"shownAt": shownAt,
+	"lastOf":  lastOf,
 	"number":  func(step int) int { return step + 1 }, // as people count
 	"tape":    tapeIn,
-	"counted": func(r Report) string { return counted(r.Anomalies) },
+	"counted": func(r *Report) string { return counted(r.Anomalies) },
+	"tofind": func(r *Report) string {
+		if v := r.ToFind(); v >= 0 {
+			return fmt.Sprintf("%.1f", v)
+		}
+		return "none"
+	},
+	"cross": func(p point) string {
+		return fmt.Sprintf("M%.1f,%.1fl8,8m0,-8l-8,8", p.X-4, p.Y-4)
+	},
 	"choice": func(all []string, picked string) map[string]any {
 		return map[string]any{"All": all, "Picked": picked}
 	},
 	"args": func(p Page, a Anomaly) map[string]any {
 		return map[string]any{"Page": p, "Anomaly": a}
 	},
-	"okMark": okMark,
-	"claim":  claimMark,
-	"join":   strings.Join,
+	"okMark":    okMark,
+	"claimsign": claimSign,
+	"join":      strings.Join,
 }
 
 // Cause is why the schedule that is shown goes as it does, where that was
@@ -116,6 +126,17 @@ func sign(v check.Validity) string {
 	return "? unknown"
 }
 
+// claimSign says whether a claim came out as expected, with such a sign.
+func claimSign(c Claim) string {
+	switch {
+	case c.OK:
+		return "✓ as expected"
+	case c.Open:
+		return "? open"
+	}
+	return "✗ not as expected"
+}
+
 // shownAt returns the step of the shown schedule at which the anomaly came
 // about, or -1: another schedule may have shown it.
 func shownAt(p Page, a Anomaly) int {
@@ -125,6 +146,22 @@ func shownAt(p Page, a Anomaly) int {
 		return a.Step
 	}
 	return -1
+}
+
+// lastOf returns the step of the shown schedule that was the last to happen to
+// the message, of an anomaly that came about at no step, or -1.
+func lastOf(p Page, a Anomaly) int {
+	last := -1
+	if a.Step >= 0 || !slices.ContainsFunc(p.Shown.Anomalies, func(s check.Anomaly) bool { return s.Kind == a.Kind && s.Subject == a.Subject }) {
+		return last
+	}
+	_, after := factsOf(p)
+	for i, facts := range after {
+		if slices.ContainsFunc(facts, func(f fact) bool { return f.group == ofMessages && f.subject == a.Subject }) {
+			last = i
+		}
+	}
+	return last
 }
 
 func asset(name string) string {
@@ -137,9 +174,10 @@ func asset(name string) string {
 
 // reportPolicy is the content security policy of report.html: its own script
 // and style by their digests, and nothing else.
-func reportPolicy() string {
-	return fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; base-uri 'none'; form-action 'none'",
-		digest(asset("report.js")), digest(asset("style.css")))
+func reportPolicy() string { return policy(asset("report.js"), asset("style.css")) }
+
+func policy(script, style string) string {
+	return fmt.Sprintf("default-src 'none'; script-src %s; style-src %s; base-uri 'none'; form-action 'none'", digest(script), digest(style))
 }
 
 func digest(text string) string {

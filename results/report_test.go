@@ -22,7 +22,9 @@ var keep = flag.String("keep", "", "directory in which to leave the pages, for a
 func lostPage(t *testing.T) Page {
 	initial, steps, v := lost()
 	r := lostReport(t, t.TempDir())
-	return Page{Title: "C4: lost-message", Report: r, Shown: v, Steps: steps, Initial: initial, Replay: "screwtape replay results/runs/C4/x/tapes/1.tape"}
+	var h history.Recorder
+	h.Did("client", "enqueue", "m0")
+	return Page{Title: "C4: lost-message", Report: r, Shown: v, Steps: steps, Initial: initial, History: h.Ops(), Replay: "screwtape replay results/runs/C4/x/tapes/1.tape"}
 }
 
 func page(t *testing.T, p Page, file string) string {

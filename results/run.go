@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"screwtape/harness/history"
 )
 
@@ -55,7 +57,9 @@ const (
 //	history.edn      the history, as Jepsen reads it
 //	history.jsonl    the history                        phase history
 //	report.html, junit.xml, summary.md, and what else there is to show
+//	findings/NAME/   the same of each finding or claim
 //	verdict.json     the Report                         phase verdict
+//	progress.json    how far it has come, until it is finished
 //
 // Each file but the log appears at once and whole, so that a run which is
 // killed at any point can be read as far as it came.
@@ -65,6 +69,37 @@ type Run struct {
 	Phase   Phase
 	Report  *Report // nil before the phase verdict
 	Problem string  // what cannot be read, of a damaged run that List shows
+	Running bool    // it is not finished, and whoever makes it is still there
+	// Progress is how far a run that is not finished had come, or nil.
+	Progress *Progress
+
+	alive *os.File // its directory, locked by whoever makes it until it is finished
+}
+
+// A Progress is how far a run has come: the content of progress.json, which is
+// there until the run is finished.
+type Progress struct {
+	Done    int      `json:"done"`
+	Of      int      `json:"of,omitempty"` // how many there will be; 0 where nobody knows
+	Unit    string   `json:"unit"`         // what is counted: "schedule", "claim"
+	Traces  int      `json:"traces,omitempty"`
+	Found   []string `json:"found,omitempty"` // kinds of anomalies
+	Seconds float64  `json:"seconds"`         // since the beginning
+}
+
+// String says it in a line.
+func (p Progress) String() string {
+	text := count(p.Done, p.Unit)
+	if p.Of > 0 {
+		text = fmt.Sprintf("%d of %s", p.Done, count(p.Of, p.Unit))
+	}
+	if p.Traces > 0 {
+		text += ", " + count(p.Traces, "distinct trace")
+	}
+	if len(p.Found) > 0 {
+		text += ", found " + strings.Join(p.Found, ", ")
+	}
+	return fmt.Sprintf("%s, in %.0f s", text, p.Seconds)
 }
 
 // Create begins a run: ROOT/TEST/TIMESTAMP-N/ with test.json, N being the first
@@ -84,6 +119,12 @@ func Create(root string, test Test) (*Run, error) {
 		return nil, err
 	}
 	run := &Run{Dir: filepath.Join(parent, base), Test: test, Phase: Started}
+	if run.alive, err = os.Open(run.Dir); err != nil {
+		return nil, err
+	}
+	if err := lockDir(run.alive); err != nil {
+		return nil, err
+	}
 	if err := run.writeJSON("test.json", test); err != nil {
 		return nil, err
 	}
@@ -91,6 +132,33 @@ func Create(root string, test Test) (*Run, error) {
 		return nil, err
 	}
 	return run, relink(root, filepath.Join(name, base), name+"-"+base)
+}
+
+// lockDir locks a directory until it is closed or its opener is gone, however
+// that comes about. A file system without locks is no hindrance: the run then
+// looks as if it had stopped.
+func lockDir(dir *os.File) error {
+	for {
+		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ENOLCK), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP):
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// locked reports whether somebody has locked the directory.
+func locked(fsys fs.FS, dir string) bool {
+	f, err := fsys.Open(dir)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	file, ok := f.(*os.File)
+	return ok && errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 // stamp is the time in a run's name, UTC. Names sort as their times do.
@@ -218,6 +286,9 @@ func (r *Run) WriteHistory(ops []history.Op) error {
 	return nil
 }
 
+// WriteProgress says how far the run has come.
+func (r *Run) WriteProgress(p Progress) error { return r.writeJSON("progress.json", p) }
+
 // WriteVerdict keeps the report as verdict.json, and so finishes the run. What
 // else is to be shown (report.html, junit.xml, summary.md) is written before.
 func (r *Run) WriteVerdict(report Report) error {
@@ -225,7 +296,21 @@ func (r *Run) WriteVerdict(report Report) error {
 		return err
 	}
 	r.Phase, r.Report = Judged, &report
-	return nil
+	err := os.Remove(filepath.Join(r.Dir, "progress.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, r.leave())
+}
+
+// leave says that nobody makes the run any more.
+func (r *Run) leave() error {
+	if r.alive == nil {
+		return nil
+	}
+	err := r.alive.Close()
+	r.alive = nil
+	return err
 }
 
 // History reads the run's history.
@@ -286,7 +371,13 @@ func read(fsys fs.FS, dir string) *Run {
 			return run
 		}
 		run.Phase, run.Report = Judged, &report
+		return run
 	}
+	var progress Progress
+	if run.Problem == "" && load("progress.json", &progress) {
+		run.Progress = &progress
+	}
+	run.Running = run.Problem == "" && locked(fsys, dir)
 	return run
 }
 

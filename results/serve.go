@@ -3,6 +3,7 @@ package results
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,19 +21,24 @@ import (
 // Handler serves the runs below a root, for a browser:
 //
 //	/                            all runs, newest first; ?test=, ?verdict= and ?anomaly= filter
+//	/trends?test=TEST            the runs of one test over time
 //	/run/TEST/RUN/               one run
+//	/run/TEST/RUN/progress       how far it has come, as JSON
 //	/run/TEST/RUN/files/PATH     one of its files
 //	/zip/TEST/RUN.zip            all of its files
 //
 // It only ever reads, and nothing outside the root: a symbolic link that leads
 // out of it is refused. Whatever the files hold, a browser runs nothing but
-// the script of report.html.
+// the scripts of report.html and of porcupine's picture.
 func Handler(root string) http.Handler {
 	s := &server{root: root}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.runs)
-	mux.HandleFunc("GET /style.css", s.style)
+	mux.HandleFunc("GET /style.css", static("style.css", "text/css; charset=utf-8"))
+	mux.HandleFunc("GET /live.js", static("live.js", "text/javascript; charset=utf-8"))
+	mux.HandleFunc("GET /trends", s.trends)
 	mux.HandleFunc("GET /run/{test}/{run}/{$}", s.run)
+	mux.HandleFunc("GET /run/{test}/{run}/progress", s.progress)
 	mux.HandleFunc("GET /run/{test}/{run}/files/{file...}", s.file)
 	mux.HandleFunc("GET /zip/{test}/{run}", s.zip)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -64,6 +70,9 @@ type filters struct {
 
 func (f filters) take(r *Run) bool {
 	verdict := "unfinished"
+	if r.Running {
+		verdict = "running"
+	}
 	var kinds []string
 	if r.Report != nil {
 		verdict, kinds = string(r.Report.Verdict), r.Report.Kinds()
@@ -83,6 +92,7 @@ func (s *server) runs(w http.ResponseWriter, r *http.Request) {
 	f := filters{query.Get("test"), query.Get("verdict"), query.Get("anomaly")}
 	tests, kinds := map[string]bool{}, map[string]bool{}
 	var picked []*Run
+	live := false
 	for _, run := range all {
 		tests[run.Test.Name] = true
 		if run.Report != nil {
@@ -92,18 +102,23 @@ func (s *server) runs(w http.ResponseWriter, r *http.Request) {
 		}
 		if f.take(run) {
 			picked = append(picked, run)
+			live = live || run.Running
 		}
 	}
 	delete(tests, "")
 	more := max(0, len(picked)-maxRuns)
+	if live {
+		allowLive(w)
+	}
 	show(w, "runs", struct {
+		Head head
 		filters
 		Tests, Verdicts, Kinds []string
 		Runs                   []*Run
 		More                   int
 	}{
-		f, slices.Sorted(maps.Keys(tests)),
-		[]string{string(check.Valid), string(check.Invalid), string(check.Unknown), "unfinished"},
+		head{"Runs", live}, f, slices.Sorted(maps.Keys(tests)),
+		[]string{string(check.Valid), string(check.Invalid), string(check.Unknown), "running", "unfinished"},
 		slices.SortedFunc(maps.Keys(kinds), check.CompareKinds), picked[:len(picked)-more], more,
 	})
 }
@@ -128,13 +143,58 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
+		if run.Running {
+			allowLive(w)
+		}
 		show(w, "run", struct {
-			Run    *Run
-			Files  []string
-			Report bool
-		}{run, files, slices.Contains(files, "report.html")})
+			Head    head
+			Run     *Run
+			Files   []string
+			Report  bool
+			Picture bool
+		}{head{dir, run.Running}, run, files, slices.Contains(files, "report.html"), slices.Contains(files, PictureFile)})
 		return nil
 	})
+}
+
+// A head is what the head of a page depends on.
+type head struct {
+	Title string
+	Live  bool // it shows a run that is going on
+}
+
+// allowLive lets the page run the script that follows a run which is going on.
+func allowLive(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", h.Get("Content-Security-Policy")+"; script-src 'self'; connect-src 'self'")
+}
+
+// progress says in words how far a run has come, for live.js.
+func (s *server) progress(w http.ResponseWriter, r *http.Request) {
+	s.open(w, r.PathValue("test"), r.PathValue("run"), func(root *os.Root, dir string) error {
+		run := read(root.FS(), dir)
+		w.Header().Set("Content-Type", "application/json")
+		return json.NewEncoder(w).Encode(map[string]any{"running": run.Running, "text": run.State()})
+	})
+}
+
+// State says in words how far the run has come.
+func (r *Run) State() string {
+	text := ""
+	switch {
+	case r.Problem != "":
+		return "damaged"
+	case r.Report != nil:
+		return sign(r.Report.Verdict)
+	case r.Running:
+		text = "… running"
+	default:
+		text = "unfinished: stopped in phase " + string(r.Phase)
+	}
+	if r.Progress != nil {
+		text += ": " + r.Progress.String()
+	}
+	return text
 }
 
 func (s *server) file(w http.ResponseWriter, r *http.Request) {
@@ -150,11 +210,10 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) {
 		defer f.Close()
 		h := w.Header()
 		switch {
-		case name == "report.html":
-			h.Set("Content-Type", "text/html; charset=utf-8")
-			// The page's own policy holds as well. In a sandbox it is of no
-			// origin, and can do nothing to this server.
-			h.Set("Content-Security-Policy", reportPolicy()+"; frame-ancestors 'none'; sandbox allow-scripts")
+		case path.Base(name) == "report.html":
+			pageHeaders(h, reportPolicy())
+		case path.Base(name) == PictureFile:
+			pageHeaders(h, picturePolicy())
 		case path.Ext(name) == ".json":
 			h.Set("Content-Type", "application/json")
 		default:
@@ -163,6 +222,13 @@ func (s *server) file(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", info.ModTime(), f)
 		return nil
 	})
+}
+
+// pageHeaders sets the headers of a page that has a script. Its own policy holds as
+// well. In a sandbox it is of no origin, and can do nothing to this server.
+func pageHeaders(h http.Header, policy string) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy+"; frame-ancestors 'none'; sandbox allow-scripts")
 }
 
 func (s *server) zip(w http.ResponseWriter, r *http.Request) {
@@ -254,9 +320,12 @@ func filesOf(root *os.Root, dir string) ([]string, error) {
 	return files, err
 }
 
-func (s *server) style(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	io.WriteString(w, asset("style.css"))
+// static answers with an asset.
+func static(name, kind string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		io.WriteString(w, asset(name))
+	}
 }
 
 // show answers with a template, or with an error and no half of a page.

@@ -48,13 +48,15 @@ func served(t *testing.T) (root string, get func(path string) (*http.Response, s
 		initial, steps, v := lost()
 		report := lostReport(t, r.Dir)
 		html, err := HTML(Page{Title: "x", Report: report, Shown: v, Steps: steps, Initial: initial})
-		return errors.Join(err, r.WriteFile("report.html", html), r.WriteFile("evil.html", []byte("<script>alert(1)</script>")),
+		return errors.Join(err, r.WriteFile("report.html", html), r.WriteFile("findings/lost-message/report.html", html), r.WriteFile("evil.html", []byte("<script>alert(1)</script>")),
 			r.WriteLogs([]history.Line{{Process: "a/runner", Text: "<b>hello</b>"}}), r.WriteVerdict(report))
 	})
 	add("<script>alert(1)</script>", func(r *Run) error {
 		return r.WriteVerdict(Report{Test: r.Test.Name, Verdict: check.Unknown, Why: "<img src=x>", Allowed: []Anomaly{{Anomaly: check.Anomaly{Kind: "<i>"}}}})
 	})
-	add("lock", func(r *Run) error { return nil })
+	add("lock", func(r *Run) error {
+		return errors.Join(r.WriteProgress(Progress{Done: 7, Of: 9, Unit: "schedule"}), r.leave())
+	})
 
 	server := httptest.NewServer(Handler(root))
 	t.Cleanup(server.Close)
@@ -120,8 +122,68 @@ func TestServeList(t *testing.T) {
 			t.Errorf("%q: a test's name became markup", c.query)
 		}
 	}
-	if _, body := get("/?test=lock"); !strings.Contains(body, "unfinished: stopped in phase started") {
+	if _, body := get("/?test=lock"); !strings.Contains(body, "unfinished: stopped in phase started: 7 of 9 schedules") {
 		t.Error("a half-written run is not shown as one")
+	}
+}
+
+// A run that goes on is shown as one, and followed, until it is finished or its
+// maker is gone.
+func TestServeRunning(t *testing.T) {
+	root, get := served(t)
+	run, err := Create(root, Test{Name: "queue", Started: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)})
+	if err == nil {
+		err = run.WriteProgress(Progress{Done: 1, Of: 500, Unit: "schedule", Traces: 1, Found: []string{"</span><script>"}, Seconds: 2.4})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const at = "/run/queue/20260103T000000-1/"
+	for _, path := range []string{"/", "/?verdict=running", at} {
+		response, body := get(path)
+		policy := response.Header.Get("Content-Security-Policy")
+		if !strings.Contains(body, `data-live="`+at+`progress"`) || !strings.Contains(body, `src="/live.js"`) || !strings.Contains(policy, "script-src 'self'; connect-src 'self'") {
+			t.Errorf("%s does not follow the run: %s\n%s", path, policy, body)
+		}
+		if !strings.Contains(body, "running: 1 of 500 schedules, 1 distinct trace, found &lt;/span&gt;&lt;script&gt;, in 2 s") {
+			t.Errorf("%s:\n%s", path, body)
+		}
+	}
+	progress := func() string { _, body := get(at + "progress"); return strings.TrimSpace(body) }
+	if got := progress(); !strings.Contains(got, `"running":true`) || !strings.Contains(got, "1 of 500 schedules") {
+		t.Error(got)
+	}
+	if err := run.WriteVerdict(Report{Test: "queue", Verdict: check.Valid}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := progress(), `{"running":false,"text":"✓ valid"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if _, body := get(at); strings.Contains(body, "<script") || strings.Contains(body, "progress.json") {
+		t.Errorf("a finished run is still followed:\n%s", body)
+	}
+	if _, body := get("/"); strings.Contains(body, "<script") {
+		t.Error("nothing runs, and the list follows it")
+	}
+}
+
+func TestServeTrends(t *testing.T) {
+	_, get := served(t)
+	_, body := get("/trends?test=queue")
+	if n := strings.Count(body, "<svg"); n != 4 {
+		t.Errorf("%d plots", n)
+	}
+	for _, want := range []string{"2 finished runs", `aria-label="schedules in 2 runs: from 0 to 300, the latest 300"`, `aria-label="seconds to the first anomaly: none in 2 runs"`,
+		`<polyline class="trend" points="`, `class="invalid"`, `<circle class="valid"`, `<a href="/run/` + lostRun + `/">`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q in\n%s", want, body)
+		}
+	}
+	if _, body := get("/trends?test=%3Cscript%3Ealert(1)%3C%2Fscript%3E"); strings.Contains(body, "<script") || !strings.Contains(body, "1 finished run,") {
+		t.Errorf("a test's name became markup:\n%s", body)
+	}
+	if _, body := get("/trends"); !strings.Contains(body, "0 finished runs") {
+		t.Error(body)
 	}
 }
 
@@ -148,6 +210,7 @@ func TestServeFiles(t *testing.T) {
 		{"logs/a/runner.log", "text/plain; charset=utf-8", "default-src 'none'", "<b>hello</b>"},
 		{"evil.html", "text/plain; charset=utf-8", "default-src 'none'", "<script>"},
 		{"verdict.json", "application/json", "default-src 'none'", `"schema": 1`},
+		{"findings/lost-message/report.html", "text/html; charset=utf-8", "script-src 'sha256-", "What happened"},
 		{"report.html", "text/html; charset=utf-8", "script-src 'sha256-", "What happened"},
 	} {
 		response, body := get("/run/" + lostRun + "/files/" + c.file)
@@ -170,7 +233,7 @@ func TestServeZip(t *testing.T) {
 		got = append(got, f.Name)
 	}
 	base := "20260102T030407-1/"
-	want := []string{base + "evil.html", base + "logs/a/runner.log", base + "report.html", base + "tapes/1.tape", base + "test.json", base + "verdict.json"}
+	want := []string{base + "evil.html", base + "findings/lost-message/report.html", base + "logs/a/runner.log", base + "report.html", base + "tapes/1.tape", base + "test.json", base + "verdict.json"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -195,36 +195,44 @@ func judgeStored(dir string) (check.Verdict, []history.Step, error) {
 	return v, k.Steps, err
 }
 
-// judge has the workload judge the history, as it did when it was played: it
-// sees the clients act and each step, on a share that goes through the same
-// changes.
+// judge has the workload judge the history, as it did when it was played.
 func (k *kept) judge(name string, ops []history.Op) (check.Verdict, error) {
-	tape, err := schedule.Parse(name, strings.NewReader(k.Tape))
+	workload, end, err := k.end(name, ops)
 	if err != nil {
 		return check.Verdict{}, err
 	}
+	v := workload.Judge(end)
+	if k.Bounded != "" && v.Verdict == check.Valid {
+		v.Verdict, v.Why = check.Unknown, "the schedule was cut off at "+k.Bounded
+	}
+	return v, nil
+}
+
+// end leads the workload to where it was when the schedule was over: it sees
+// the clients act and each step, on a share that goes through the same changes.
+func (k *kept) end(name string, ops []history.Op) (harness.Workload, *harness.End, error) {
+	tape, err := schedule.Parse(name, strings.NewReader(k.Tape))
+	if err != nil {
+		return nil, nil, err
+	}
 	test, err := workloads.FromTape(tape)
 	if err != nil {
-		return check.Verdict{}, err
+		return nil, nil, err
 	}
 	store := share.NewStore(func() time.Time { return harness.Epoch })
 	var again history.Recorder // what the workload notes now is not what is judged
 	if err := lay(store, test, &again, k.Initial); err != nil {
-		return check.Verdict{}, fmt.Errorf("%s: lay out the share: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: lay out the share: %w", name, err)
 	}
 	for _, s := range k.Steps {
 		if err := apply(store, test, s.Changes); err != nil {
-			return check.Verdict{}, fmt.Errorf("%s: step %d: %w", name, s.Index+1, err)
+			return nil, nil, fmt.Errorf("%s: step %d: %w", name, s.Index+1, err)
 		}
 		if o, ok := test.Workload.(harness.Observer); ok {
 			o.Observe(s.Decision, store, &again)
 		}
 	}
-	v := test.Workload.Judge(&harness.End{Share: store, History: ops, Steps: k.Steps, Down: down(ops), Bounded: k.Bounded})
-	if k.Bounded != "" && v.Verdict == check.Valid {
-		v.Verdict, v.Why = check.Unknown, "the schedule was cut off at "+k.Bounded
-	}
-	return v, nil
+	return test.Workload, &harness.End{Share: store, History: ops, Steps: k.Steps, Down: down(ops), Bounded: k.Bounded}, nil
 }
 
 // lay lays out the share as it was before the first step.

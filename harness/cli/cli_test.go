@@ -122,7 +122,7 @@ func TestTable(t *testing.T) {
 func TestProgress(t *testing.T) {
 	var b bytes.Buffer
 	run := &results.Run{Dir: t.TempDir()}
-	p := newProgress(&b, run)
+	p := newProgress(&b, run, 500)
 	told := func(want string) {
 		t.Helper()
 		if diff := cmp.Diff(want, b.String()); diff != "" {

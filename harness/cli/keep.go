@@ -11,6 +11,7 @@ import (
 	"screwtape/harness"
 	"screwtape/harness/history"
 	"screwtape/results"
+	"screwtape/workloads"
 )
 
 // A kept schedule is what, beside its history, is stored of it: enough to judge
@@ -33,7 +34,8 @@ const (
 // keepSchedule stores a recorded schedule, and the page that shows it, in a
 // directory of the run: "." or one below findings.
 func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Page) error {
-	data, err := json.Marshal(kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded})
+	k := kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded}
+	data, err := json.Marshal(k)
 	if err != nil {
 		return err
 	}
@@ -51,11 +53,35 @@ func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Pag
 	if dir != "." {
 		p.Findings = "../"
 	}
+	picture, err := k.picture(p.Title, r.History)
+	if err != nil {
+		return err
+	}
+	if picture != nil {
+		p.Picture = results.PictureFile
+		if err := run.WriteFile(path.Join(dir, results.PictureFile), picture); err != nil {
+			return err
+		}
+	}
 	html, err := results.HTML(p)
 	if err != nil {
 		return err
 	}
 	return run.WriteFile(path.Join(dir, reportFile), html)
+}
+
+// picture draws the history, where the workload has a model of it.
+func (k *kept) picture(title string, ops []history.Op) ([]byte, error) {
+	workload, end, err := k.end(scheduleFile, ops)
+	if err != nil {
+		return nil, err
+	}
+	linear, ok := workload.(workloads.Linear)
+	if !ok {
+		return nil, nil
+	}
+	model, objects := linear.Objects(end)
+	return results.Picture(title, model, objects, ops)
 }
 
 // page is a report that shows one schedule, which the tape plays again ("" if

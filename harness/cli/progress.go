@@ -18,14 +18,16 @@ import (
 type progress struct {
 	w        io.Writer
 	run      *results.Run // its log gets what is found, in case that we are killed
+	of       int          // schedules that were asked for; 0 where that has no bound
+	written  float64      // seconds after which the run's progress was written last
 	terminal bool
 	last     harness.Progress // when it was told last
 	logged   int              // kinds that the log has
 	shown    bool             // a line stands on the terminal
 }
 
-func newProgress(w io.Writer, run *results.Run) *progress {
-	return &progress{w: w, run: run, terminal: isTerminal(w)}
+func newProgress(w io.Writer, run *results.Run, of int) *progress {
+	return &progress{w: w, run: run, of: of, written: -1, terminal: isTerminal(w)}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -41,6 +43,12 @@ func isTerminal(w io.Writer) bool {
 func (p *progress) show(now harness.Progress) {
 	for ; p.logged < len(now.Found); p.logged++ {
 		p.run.Logf("schedule %d: found %s", now.Schedules, now.Found[p.logged])
+	}
+	if seconds := now.Elapsed.Seconds(); seconds-p.written >= 1 {
+		// For whoever looks at the run. That it cannot be written the run's
+		// own files will show.
+		p.run.WriteProgress(results.Progress{Done: now.Schedules, Of: p.of, Unit: "schedule", Traces: now.Traces, Found: now.Found, Seconds: seconds})
+		p.written = seconds
 	}
 	every := 5 * time.Second
 	if p.terminal {

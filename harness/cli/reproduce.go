@@ -64,9 +64,12 @@ func (c *command) reproduce(ctx context.Context, ids []string, o *reproduceOptio
 	}
 	began := time.Now()
 	var tried []*workloads.Observation
-	for _, claim := range claims {
+	for i, claim := range claims {
 		if ctx.Err() != nil {
 			break
+		}
+		if err := run.WriteProgress(results.Progress{Done: i, Of: len(claims), Unit: "claim", Seconds: time.Since(began).Seconds()}); err != nil {
+			return err
 		}
 		observed, err := claim.Try(ctx)
 		if err != nil {

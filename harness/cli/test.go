@@ -116,7 +116,7 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 		return err
 	}
 	defer w.Close()
-	progress := newProgress(c.err, run)
+	progress := newProgress(c.err, run, o.schedules)
 	defer progress.clear()
 	out, err := w.Explore(ctx, harness.Campaign{Search: search, Schedules: o.schedules, Budget: o.budget,
 		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Progress: progress.show})
