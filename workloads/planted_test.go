@@ -130,7 +130,7 @@ func hunt(t *testing.T, c QueueConfig, search schedule.Search, n int, found func
 // Every planted bug is found, but for those of which the table says why not;
 // and without the bug, the same schedules do not show what gave it away.
 func TestPlantedBugs(t *testing.T) {
-	bound, controls := long(600, 5000), long(20, 1000)
+	bound, controls := long(600, 5000), long(20, 300)
 	var rows []string
 	for _, bug := range profile.Bugs {
 		i := slices.IndexFunc(plantings, func(p planting) bool { return p.bug == bug.Name })
