@@ -36,7 +36,7 @@ var plantings = []planting{
 	{bug: "bad-name-skips-all", setUp: "one runner, a file with a bad name", config: func(c *QueueConfig) { oneRunner("", 0)(c); c.BadName = true }},
 	{bug: "deliver-before-rename", setUp: "two runners of the same slice", config: overlap},
 	{bug: "deliver-twice-on-421", setUp: "one runner, a delivery deferred", config: oneRunner("tempfail", 0),
-		survives: "the mail sink defers with 451, and never says 421 and hangs up"},
+		survives: "the mail sink defers with 451 alone, and no runner serves the retry queue, where the second copy would wait"},
 	{bug: "double-finish", setUp: "one runner", config: oneRunner("", 0)},
 	{bug: "enqueue-without-tmp", setUp: "two runners, a program that enqueues", config: func(c *QueueConfig) { c.Inject = true }},
 	{bug: "finish-deletes-psv", setUp: "one runner, an entry that cannot be read", config: damaged("unreadable")},
@@ -193,7 +193,8 @@ A search that finds nothing may be a search that is blind. So bugs can be
 planted in the runner's queue (` + "`screwtape test --bugs NAME`" + `), and each has to be
 found, in the set-up that it needs. *Schedules* is the number of the first
 schedule of the search with seed 1 that shows the bug; its tape shows it
-again on fresh processes. *Control* is the same search without the bug.
+again on fresh processes. *Control* is the same search without the bug. What
+survives is a gap, or no bug, and the table says which.
 
 This table is written by ` + "`scripts/mutants`" + `; a test runs a shorter form of it.
 
