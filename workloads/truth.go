@@ -292,7 +292,7 @@ same.
 var truthNotes = map[string]string{
 	"2.1.15": "The flag removes the lock, whosever it is.\n",
 	"2.1.39": "The flag removes the lock only of a process of this host that is dead. For the\nlock of another host it still says to use the flag, which was given.\n",
-	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster; `master` is that program itself. Its help text says that --force looks\nwhether the holder lives; it does not.\n",
+	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster; `master` is that program itself. Its help text says that --force looks\nwhether the holder lives; it does not. (Its lock was run, the rest read.)\n",
 }
 
 func orDash(s string) string {
