@@ -71,7 +71,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		t.call = c
 		return w.fork(t, held)
 	case node.Exit:
-		c.ordinary = true
+		c.ordinary, t.proc.exiting = true, true
 		if t.proc.children > 0 {
 			w.discover() // while it still is their parent
 		}
@@ -209,6 +209,10 @@ func (w *World) onRequests(h *host, m *share.Mount) error {
 		}
 		t.call = &call{verb: requestVerb(r), names: []string{requestName(h, m, r)}, ends: []string{r.Op}}
 		t.request, t.mount = r, m
+		if t.proc.exiting {
+			// Whichever of its threads is the last to go closes its files.
+			t.label = t.proc.label
+		}
 	}
 }
 

@@ -75,6 +75,10 @@ func (s stage) up() {
 			}
 		}
 		if next == nil {
+			// The probe's threads do not wait for each other's processor.
+			for _, p := range s.all() {
+				p.compiled = 2
+			}
 			return
 		}
 		s.let(next)

@@ -1,6 +1,9 @@
 package harness
 
 import (
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
 	"screwtape/harness/schedule"
@@ -93,4 +96,75 @@ func TestGoroutinesGoOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// playScript plays a script alone, in the plainest order, and returns its log.
+func playScript(t *testing.T, files map[string]string, script string) string {
+	t.Helper()
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: files}, Programs: []Program{shell("a", "sh", script)}})
+	r, err := w.Play(schedule.Canonical(), Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Log()
+}
+
+func wantLines(t *testing.T, log string, lines ...string) {
+	t.Helper()
+	for _, l := range lines {
+		if !strings.Contains(log, l+"\n") {
+			t.Errorf("no line %q in\n%s", l, log)
+		}
+	}
+}
+
+// A program may lie on the share: its exec is a decision, and so is a script's.
+func TestExecOnShare(t *testing.T) {
+	echo, err := os.ReadFile("/bin/echo")
+	if err != nil {
+		t.Skip("SKIPPED: no /bin/echo")
+	}
+	log := playScript(t, map[string]string{"d": "", "d/prog": string(echo), "d/script": "#!/bin/sh\nprintf 'from a script\\n'\n"},
+		"/shared/d/prog from the share; cd /shared/d; ./script; echo $PWD")
+	wantLines(t, log, "0s a/sh.1 exec d/prog = ok", "\ta/sh: from the share", "0s a/sh chdir d = ok", "0s a/sh.2 exec d/script = ok", "\ta/sh: from a script", "\ta/sh: /shared/d")
+}
+
+// A file of the share can be mapped; what is stored to it is on the share
+// after msync(2). Touching its pages is no decision.
+func TestMap(t *testing.T) {
+	p := probeProgram("a", "probe", false, []string{probeName, "map"})
+	p.Late, p.Once = true, true
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: tableFiles}, Programs: []Program{p}})
+	r, err := w.Play(schedule.Canonical(), Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := r.Log()
+	wantLines(t, log, "\ta/probe: the second")
+	if strings.Contains(log, " read ") {
+		t.Errorf("touching a page is a decision:\n%s", log)
+	}
+	if data, _ := w.store.ReadFile("/shared/d/second"); !strings.HasPrefix(string(data), "THE second") {
+		t.Errorf("the file is %q", data)
+	}
+}
+
+// git works on the share, two of them side by side.
+func TestGit(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("SKIPPED: no git")
+	}
+	const commit = `export HOME=/nowhere GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@y GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@y
+cd /shared/d && git init -q REPO && cd REPO && echo text > file && git add file && git commit -q -m one && git rev-list --count HEAD`
+	var programs []Program
+	for _, name := range []string{"one", "two"} {
+		programs = append(programs, shell("a", name, strings.ReplaceAll(commit, "REPO", name)))
+	}
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: tableFiles}, Programs: programs})
+	r, err := w.Play(schedule.NewRandom(5).Next(), Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d decisions", len(r.Steps))
+	wantLines(t, r.Log(), "\ta/one: 1", "\ta/two: 1")
 }

@@ -41,6 +41,7 @@ type Process struct {
 	ran      uint64    // how often its threads have run, but for sysmon
 	round    uint64    // how often sysmon had, when any of the others last ran
 	relist   bool      // it may have threads or children that are not known
+	exiting  bool      // it has called exit_group(2)
 
 	output  int    // read end of its output; 0 when closed
 	partial []byte // of a line that has not ended yet
@@ -122,7 +123,7 @@ func (w *World) start(p *Process) error {
 	p.woke, p.idle, p.random, p.deadlines = 0, 0, nil, nil
 	p.timed, p.begun, p.compiled = p.program.Timed, false, 0
 	p.inner = 1000*(p.index+1) + pidsOfStart*p.starts
-	p.forks = 0
+	p.forks, p.exiting = 0, false
 	p.starts++
 	return p.host.Launch(node.Launch{
 		Path: p.program.Path, Args: p.program.Args, Dir: cmpOr(p.program.Dir, "/"),
