@@ -113,4 +113,3 @@ b/sh open b.3 = ok
 		t.Errorf("a went on at %s, which is before b was done", late)
 	}
 }
-

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -211,6 +212,86 @@ func TestTimedReplay(t *testing.T) {
 			if err != nil || strings.Count(string(log), " after ") != 2 {
 				t.Errorf("the log is %q, %v", log, err)
 			}
+		})
+	}
+}
+
+// Locks that live 30 hours, as Mailman's master's does, in ten lines of two
+// languages: who waits breaks one that is older.
+const (
+	staleSh = `until mkdir /shared/lock 2>/dev/null; do
+	age=$(( $(date +%s) - $(stat -c %Y /shared/lock) ))
+	if [ $age -gt 108000 ]; then rmdir /shared/lock; fi
+	sleep 60
+done
+echo taken
+sleep 60
+rmdir /shared/lock`
+	stalePy = `import os, time
+while True:
+    try:
+        os.mkdir('/shared/lock')
+        break
+    except OSError:
+        if time.time() - os.stat('/shared/lock').st_mtime > 108000:
+            os.rmdir('/shared/lock')
+        time.sleep(60)
+print('taken', flush=True)
+time.sleep(60)
+os.rmdir('/shared/lock')`
+)
+
+// A dead node's lock expires after 30 hours, in no time.
+func TestStaleLock(t *testing.T) {
+	for _, tc := range []struct {
+		maker string // which of its processes makes the directory first
+		args  []string
+	}{
+		{"lock.1", []string{real("sh"), "-c", staleSh}},
+		{"lock", []string{real("python3"), "-c", stalePy}},
+	} {
+		args := tc.args
+		if args[0] == "" {
+			t.Log("SKIPPED: no python3 on this machine")
+			continue
+		}
+		t.Run(filepath.Base(args[0]), func(t *testing.T) {
+			test := &Test{Name: "stale", Nodes: []string{"a", "b"}, Workload: plain{}}
+			for _, n := range test.Nodes {
+				test.Programs = append(test.Programs, Program{Node: n, Name: "lock", Path: args[0], Args: args,
+					Env: []string{"PATH=/usr/bin:/bin"}, Timed: true, Late: true, Once: true, Horizon: 60 * time.Hour})
+			}
+			w, err := NewWorld(test)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			tape, err := schedule.Parse("stale.tape", strings.NewReader(fmt.Sprintf(`screwtape tape 1
+calls: named
+
+a/lock start
+a/%s mkdir lock = ok
+a crash
+b/lock start
+b/%[1]s mkdir lock = EEXIST
+`, tc.maker)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := w.Replay(tape, Options{Fresh: true})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, r.Log())
+			}
+			taken := time.Duration(0)
+			for _, s := range r.Steps {
+				if strings.HasPrefix(s.Process, "b/") && s.Verb == "mkdir" && s.Outcome == "ok" {
+					taken = s.Time
+				}
+			}
+			if taken < 30*time.Hour || taken > 60*time.Hour {
+				t.Errorf("b took the dead holder's lock after %v, not after 30 h\n%s", taken, r.Log())
+			}
+			t.Logf("taken after %v of virtual time; %d decisions, %.0f ms", taken, len(r.Steps), 1000*r.Seconds)
 		})
 	}
 }
