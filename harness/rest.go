@@ -143,7 +143,7 @@ func (w *World) look() *Process {
 				w.forget(t)
 				continue
 			}
-			t.seen = l
+			t.seen, t.sysmon = l, false
 			if l.runs == 0 && l.state == 0 {
 				continue
 			}
