@@ -20,6 +20,11 @@ type Campaign struct {
 	Stale     int           // end after so many schedules without a new trace; 0 is never
 	Fresh     bool          // start every program anew for each schedule
 	Shrink    bool          // make each finding's tape as small as it gets
+	// Checkpoint is a file that tells how far an exhaustive search has come, for
+	// it to be resumed; "" is none. Before is what was found before it was. See
+	// Resume.
+	Checkpoint string
+	Before     []string
 	// Progress is told after each schedule, or is nil.
 	Progress func(Progress)
 }
@@ -48,6 +53,7 @@ type Outcome struct {
 	Schedules   int
 	Steps       int // decisions, of all schedules
 	Coverage    schedule.Coverage
+	Cover       Cover
 	Findings    []Finding      // one of each kind, in the order in which they were found; two where the first was within the promise
 	Counts      map[string]int // schedules that showed each kind
 	Faults      map[string]int // injected, by verb
@@ -55,8 +61,12 @@ type Outcome struct {
 	Divergences []string       // of those, and of confirmations: what differed
 	Bounded     int            // schedules that hit a bound
 	Unconfirmed int            // findings that did not come back
-	Stopped     string         // what ended the campaign: "schedules", "budget", "stale", "interrupted"
-	Seconds     float64
+	Stopped     string         // what ended the campaign: "schedules", "budget", "stale", "interrupted", or "over": there are no more schedules
+	// Missed is, by depth from 1, the greatest chance with which a bug that needs
+	// that many steps in order, and no fault, was missed; see schedule.PCTMiss.
+	Missed     []float64
+	Exhaustive *schedule.Account // how far an exhaustive search has come, or nil
+	Seconds    float64
 }
 
 // twiceEvery is how often a schedule is run a second time on fresh processes,
@@ -70,6 +80,7 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 	o := &Outcome{Counts: map[string]int{}, Faults: map[string]int{}}
 	began := time.Now()
 	stale := 0
+	exhaustive, _ := c.Search.(*schedule.Exhaustive)
 	for {
 		if o.Stopped = c.over(ctx, o, stale, began); o.Stopped != "" {
 			break
@@ -78,6 +89,7 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 		if err != nil {
 			return o, fmt.Errorf("schedule %d: %w", o.Schedules+1, err)
 		}
+		o.Cover.add(w, r)
 		fresh := o.add(r)
 		c.Search.Learn(fresh, len(r.Steps))
 		if stale++; fresh {
@@ -91,16 +103,34 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 		if err := w.collect(ctx, c, o, r, began); err != nil {
 			return o, err
 		}
+		if exhaustive != nil && o.Schedules%checkpointEvery == 0 {
+			if err := c.checkpoint(w.test, o, exhaustive); err != nil {
+				return o, err
+			}
+		}
 		if c.Progress != nil {
 			c.Progress(Progress{o.Schedules, o.Coverage.Traces(), o.kinds(), time.Since(began)})
 		}
 	}
 	o.Seconds = time.Since(began).Seconds()
+	if o.Schedules > 0 {
+		for depth := 1; depth <= 3; depth++ {
+			o.Missed = append(o.Missed, schedule.PCTMiss(c.Search, len(w.programs), o.Steps/o.Schedules, depth))
+		}
+	}
+	if exhaustive != nil {
+		a := exhaustive.Account()
+		o.Exhaustive = &a
+		return o, c.checkpoint(w.test, o, exhaustive)
+	}
 	return o, nil
 }
 
 func (c *Campaign) over(ctx context.Context, o *Outcome, stale int, began time.Time) string {
+	x, exhaustive := c.Search.(*schedule.Exhaustive)
 	switch {
+	case exhaustive && x.Over():
+		return "over"
 	case ctx.Err() != nil:
 		return "interrupted"
 	case c.Schedules > 0 && o.Schedules >= c.Schedules:
@@ -131,6 +161,11 @@ func (o *Outcome) add(r *Result) bool {
 		}
 	}
 	return o.Coverage.Add(r.Trace)
+}
+
+// Complete reports whether every schedule was played, to its end.
+func (o *Outcome) Complete() bool {
+	return o.Exhaustive != nil && o.Exhaustive.Complete && o.Bounded == 0 && len(o.Divergences) == 0
 }
 
 func (o *Outcome) kinds() []string {

@@ -23,6 +23,7 @@ var endings = map[string]string{
 	"schedules":   "as many as were asked for",
 	"budget":      "as long as was asked for",
 	"stale":       "for nothing new came any more",
+	"over":        "there are no more",
 	"interrupted": "INTERRUPTED",
 }
 
@@ -33,8 +34,20 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 		fmt.Fprintf(w, ": %s", r.Why)
 	}
 	fmt.Fprintf(w, "\n%s in %.1f s, seed %d, strategy %s; %s\n", count(r.Schedules, "schedule"), r.Seconds, r.Seed, o.strategy, endings[out.Stopped])
-	fmt.Fprintf(w, "%s; by Good and Turing's estimate the next schedule is a new one with a chance of %.2g\n",
-		count(r.Traces, "distinct trace"), out.Coverage.Residual())
+	if out.Exhaustive != nil {
+		fmt.Fprintln(w, out.Exhaustive)
+	} else {
+		fmt.Fprintf(w, "%s; by Good and Turing's estimate the next schedule is a new one with a chance of %.2g\n",
+			count(r.Traces, "distinct trace"), out.Coverage.Residual())
+	}
+	all, both := out.Cover.Pairs()
+	fmt.Fprintf(w, "%s; %s met whose order can matter, %d of them in both orders\n",
+		count(len(out.Cover.Ends), "different end"), plural(all, "pair of calls", "pairs of calls"), both)
+	for i, chance := range out.Missed {
+		if chance < 1 {
+			fmt.Fprintf(w, "a bug that needs %s in order, and no fault, was missed with a chance of at most %.2g, by PCT's bound\n", count(i+1, "step"), chance)
+		}
+	}
 	fmt.Fprintf(w, "faults: %s; %s played twice, %s; %d hit a bound; %d unconfirmed\n", faults(r),
 		count(out.Twice, "schedule"), count(r.Divergences, "divergence"), r.Bounded, out.Unconfirmed)
 	for _, d := range out.Divergences {

@@ -27,6 +27,12 @@ type testOptions struct {
 	fresh     bool
 	noShrink  bool
 
+	// of an exhaustive search
+	preemptions int
+	depth       int
+	checkpoint  string
+	before      []string // kinds found before the checkpoint
+
 	json  bool
 	junit string
 }
@@ -50,7 +56,7 @@ then is told and kept; a second Ctrl-C ends it at once.`,
   screwtape test --acquire 'mkdir {file}' --release 'rmdir {file}' --contenders 2`,
 		Args: arguments(0, 0, "without any"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.budget > 0 && !cmd.Flags().Changed("schedules") {
+			if (o.budget > 0 || o.strategy == exhaustive) && !cmd.Flags().Changed("schedules") {
 				o.schedules = 0
 			}
 			return c.test(cmd.Context(), cmd.Flags(), &o)
@@ -66,6 +72,9 @@ then is told and kept; a second Ctrl-C ends it at once.`,
 	f.IntVar(&o.stale, "until-stale", 0, "end after so many schedules without a new trace")
 	f.BoolVar(&o.fresh, "fresh", false, "start all programs anew for each schedule")
 	f.BoolVar(&o.noShrink, "no-shrink", false, "leave the tapes as long as they were recorded")
+	f.IntVar(&o.preemptions, "preemptions", -1, "exhaustive: let a program that could go on wait at most so often")
+	f.IntVar(&o.depth, "depth", -1, "exhaustive: try nothing else after so many steps")
+	f.StringVar(&o.checkpoint, "checkpoint", "", "exhaustive: note in this `file` how far it has come, and go on from there")
 	f.BoolVar(&o.json, "json", false, "print the verdict as one JSON object")
 	f.StringVar(&o.junit, "junit", "", "write the verdict as JUnit XML to this `file` too")
 	return cmd
@@ -76,6 +85,15 @@ func (o *testOptions) search() (schedule.Search, error) {
 	if o.schedules < 0 || o.stale < 0 || o.budget < 0 {
 		return nil, fmt.Errorf("--schedules, --until-stale and --budget cannot be negative")
 	}
+	if o.strategy == exhaustive {
+		if err := canWrite("--checkpoint", o.checkpoint); err != nil {
+			return nil, err
+		}
+		return schedule.NewExhaustive(schedule.Bounds{Preemptions: o.preemptions, Depth: o.depth}), canWrite("--junit", o.junit)
+	}
+	if o.preemptions >= 0 || o.depth >= 0 || o.checkpoint != "" {
+		return nil, fmt.Errorf("--preemptions, --depth and --checkpoint belong to --strategy exhaustive")
+	}
 	if o.schedules == 0 && o.budget == 0 && o.stale == 0 {
 		return nil, fmt.Errorf("nothing ends the search; give --schedules, --budget or --until-stale")
 	}
@@ -85,6 +103,9 @@ func (o *testOptions) search() (schedule.Search, error) {
 	}
 	return search, canWrite("--junit", o.junit)
 }
+
+// exhaustive is the strategy that plays every schedule once.
+const exhaustive = "exhaustive"
 
 // searchName lets pct stand for the depth that finds the most.
 func searchName(name string) string {
@@ -103,6 +124,11 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 	if err != nil {
 		return badArgs{err}
 	}
+	if x, ok := search.(*schedule.Exhaustive); ok && o.checkpoint != "" {
+		if o.before, err = harness.Resume(o.checkpoint, test, x); err != nil {
+			return badArgs{err}
+		}
+	}
 	if err := enter(); err != nil {
 		return err
 	}
@@ -119,7 +145,7 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 	progress := newProgress(c.err, run, o.schedules)
 	defer progress.clear()
 	out, err := w.Explore(ctx, harness.Campaign{Search: search, Schedules: o.schedules, Budget: o.budget,
-		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Progress: progress.show})
+		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Checkpoint: o.checkpoint, Before: o.before, Progress: progress.show})
 	progress.clear()
 	if err != nil {
 		return err
@@ -160,7 +186,11 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 	report := results.Report{Test: t.Name, Workload: run.Test.Workload, Profile: run.Test.Profile, Promise: run.Test.Promise,
 		Schedules: out.Schedules, Traces: out.Coverage.Traces(), Faults: out.Faults, Divergences: len(out.Divergences),
 		Bounded: out.Bounded, Seconds: out.Seconds, Seed: o.seed, Run: run.Dir}
+	report.Complete = out.Complete()
 	report.Verdict, report.Why = verdict(t, out)
+	if report.Verdict == check.Valid && len(o.before) > 0 {
+		report.Verdict, report.Why = check.Unknown, "what was explored before the checkpoint showed "+strings.Join(o.before, ", ")+"; that run has the tapes"
+	}
 	found := make([]results.Anomaly, len(findings))
 	for i, f := range findings {
 		var err error
@@ -233,7 +263,7 @@ func verdict(t *harness.Test, out *harness.Outcome) (check.Validity, string) {
 		return check.Unknown, strings.Join(unconfirmed, ", ") + " did not come back on fresh processes"
 	case out.Stopped == "interrupted":
 		return check.Unknown, fmt.Sprintf("interrupted after %s", count(out.Schedules, "schedule"))
-	case out.Schedules == 0:
+	case out.Schedules == 0 && !out.Complete():
 		return check.Unknown, "no schedule was played"
 	case len(out.Divergences) > 0:
 		return check.Unknown, fmt.Sprintf("played twice: %s, of which %d went another way the second time", count(out.Twice, "schedule"), len(out.Divergences))

@@ -21,8 +21,9 @@ import (
 //   - What one process may do is more than its call: it may crash there, or its
 //     message may be refused. All of it is tried wherever the process is.
 //   - A wake-up and the call after it are one step.
-//   - Where nothing is left but faults and restarts, it is tried to take none of
-//     them, and each. What comes after that all is mended depends on all before.
+//   - Where nothing is left but faults, it is tried to take none of them, and
+//     each. What comes after all is mended depends on all before. A restart is
+//     taken then at the latest; that it is left to the mending is no other case.
 //   - A wake-up that is on offer only because nothing else can happen depends on
 //     everything.
 type Exhaustive struct {
@@ -420,7 +421,7 @@ func (f *follower) reach(options []Option) *point {
 		p.Sleep = x.asleep(x.nodes[f.at-1])
 	}
 	x.nodes = append(x.nodes, p)
-	if !slices.ContainsFunc(options, Option.free) {
+	if !slices.ContainsFunc(options, Option.free) && !slices.ContainsFunc(options, func(o Option) bool { return o.Restart }) {
 		for _, o := range options {
 			p.try(o.Process)
 		}

@@ -31,6 +31,27 @@ func PCTBound(processes, steps, depth int) float64 {
 	return 1 / (float64(processes) * math.Pow(float64(steps), float64(depth-1)))
 }
 
+// PCTMiss is the greatest chance that a bug of the given depth, which a search
+// has not met, is there all the same: that all of its PCT schedules of that depth
+// have missed it. It is 1 where it made none. What PCTBound says of when that
+// holds goes for this too.
+func PCTMiss(s Search, processes, steps, depth int) float64 {
+	n := 0
+	switch s := s.(type) {
+	case *portfolio:
+		for _, m := range s.members {
+			if m.Name() == pctName(depth) {
+				n += m.turns
+			}
+		}
+	case *search:
+		if s.name == pctName(depth) {
+			n = s.next.Schedule
+		}
+	}
+	return math.Pow(1-PCTBound(processes, steps, depth), float64(n))
+}
+
 func pctName(depth int) string {
 	return fmt.Sprintf("pct%d", depth)
 }

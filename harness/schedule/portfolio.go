@@ -20,6 +20,7 @@ type member struct {
 	Search
 	fresh  int // how much of its latest schedules were new traces, of whole
 	credit int // turns that it has a claim to, in the unit of weight
+	turns  int // that it has had
 }
 
 // Whole numbers, so that every machine makes the same choices.
@@ -43,6 +44,7 @@ func (p *portfolio) Next() Strategy {
 		}
 	}
 	chosen.credit -= total
+	chosen.turns++
 	p.told = append(p.told, chosen)
 	return chosen.Search.Next()
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"math"
 	"testing"
 )
 
@@ -86,7 +87,7 @@ func TestSeeds(t *testing.T) {
 		if all(name, 1) != all(name, 1) {
 			t.Errorf("%s: one seed, two lots of schedules", name)
 		}
-		if all(name, 1) == all(name, 2) {
+		if name != "exhaustive" && all(name, 1) == all(name, 2) {
 			t.Errorf("%s: two seeds, one lot of schedules", name)
 		}
 	}
@@ -373,5 +374,33 @@ func TestMayConflict(t *testing.T) {
 func TestPCTBound(t *testing.T) {
 	if got := PCTBound(2, 10, 3); got != 1./200 {
 		t.Errorf("PCTBound(2, 10, 3) = %v, want 1/200", got)
+	}
+}
+
+// The chance of having missed a bug falls with the PCT schedules of its depth
+// that were made, and with no others.
+func TestPCTMiss(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		schedules int
+		depth     int
+		want      float64 // of 2 processes and 10 steps: a bound of 1/20 for depth 2
+	}{
+		{"pct2", 0, 2, 1},
+		{"pct2", 1, 2, 0.95},
+		{"pct2", 14, 2, math.Pow(0.95, 14)},
+		{"pct2", 14, 3, 1},
+		{"random", 14, 2, 1},
+		{"exhaustive", 14, 2, 1},
+		{"portfolio", 16, 2, math.Pow(0.95, 4)},
+	} {
+		s, _ := NewSearch(test.name, 1)
+		for range test.schedules {
+			s.Next()
+			s.Learn(true, 10)
+		}
+		if got := PCTMiss(s, 2, 10, test.depth); math.Abs(got-test.want) > 1e-9 {
+			t.Errorf("%d schedules of %s: a bug of depth %d is missed with %v, want %v", test.schedules, test.name, test.depth, got, test.want)
+		}
 	}
 }
