@@ -155,8 +155,10 @@ func annotations(ops []history.Op) []porcupine.Annotation {
 	for i, op := range ops {
 		tag, text := "faults", op.F+" "+op.Value
 		switch {
+		case op.F == "start":
+			tag = "starts, ends"
 		case op.F == "exit":
-			tag, text = "ends", op.Process+": "+op.Value
+			tag, text = "starts, ends", op.Process+": "+op.Value
 		case op.Type == history.Fail:
 			text = strings.TrimSpace(op.F + " " + op.Value + " fails: " + op.Error)
 		case op.Type != history.Info:
@@ -190,6 +192,7 @@ func frameOf(page string) (frame, error) {
 	if !ok || !json.Valid([]byte(f.data)) {
 		return f, errors.New("porcupine's picture is not made as it used to be")
 	}
+	f.legend = strings.Replace(f.legend, `<div id="canvas">`, `<div id="canvas" tabindex="0" role="region" aria-label="The picture">`, 1)
 	// The data stands in a block of its own, so that the script is always the
 	// same, and a policy can name it.
 	f.script += "render(JSON.parse(document.getElementById('data').textContent))\n"
@@ -212,5 +215,8 @@ var pictureFrame = sync.OnceValue(func() frame {
 	panic(err) // it is compiled in
 })
 
-// picturePolicy is the content security policy of a picture.
-func picturePolicy() string { return policy(pictureFrame().script, pictureFrame().style) }
+// picturePolicy is the content security policy of a picture. porcupine colours
+// its annotations by attributes, which run nothing.
+func picturePolicy() string {
+	return policy(pictureFrame().script, pictureFrame().style) + "; style-src-attr 'unsafe-inline'"
+}

@@ -46,7 +46,7 @@ func TestPicture(t *testing.T) {
 		}
 		last += at
 	}
-	for _, want := range []string{`"Description":"crash b/runner"`, `"Description":"a/runner: exit 1"`, `"Tag":"faults"`, `"Tag":"ends"`} {
+	for _, want := range []string{`"Description":"crash b/runner"`, `"Description":"a/runner: exit 1"`, `"Tag":"faults"`, `"Tag":"starts, ends"`} {
 		if !strings.Contains(html, want) {
 			t.Errorf("no %s", want)
 		}

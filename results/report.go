@@ -104,6 +104,10 @@ var functions = template.FuncMap{
 	"join":      strings.Join,
 }
 
+// Short puts the short names of messages into a text in place of what they are
+// called on the share.
+func (p Page) Short(text string) string { return shortener(shortNames(p.all()))(text) }
+
 // Cause is why the schedule that is shown goes as it does, where that was
 // looked for.
 func (p Page) Cause() string {

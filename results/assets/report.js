@@ -107,7 +107,7 @@
       if (first(lane)) nodes.push(["node " + node(lane), 1, "first"]);
       else nodes[nodes.length - 1][1]++;
     });
-    head(1, [["", 2, ""], ...nodes, ["", 1, "first"]]);
+    head(1, [["when", 2, ""], ...nodes, ["output", 1, "first"]]);
     cells.push(...head(2, [["step", 1, ""], ["seconds", 1, ""],
       ...lanes.map((l, lane) => [l.includes("/") ? l : "all of it", 1, first(lane) ? "first" : ""]), ["programs said", 1, "first"]]));
   }
@@ -299,21 +299,31 @@
     const head = el("p", look(s), sign(s) + lanes[s.p] + " " + s.v + moved(picked) + (s.f ? " (a fault)" : ""));
     const link = el("a", "", "#" + number(picked));
     link.setAttribute("href", "#step-" + number(picked));
-    link.setAttribute("aria-label", "Link to this step");
+    link.setAttribute("aria-label", "#" + number(picked) + ": link to this step");
     head.append(" ", link);
     out.push(head);
     for (const name of s.n || []) out.push(el("p", "name", name));
     if (s.o) out.push(el("p", look(s), "= " + s.o));
     if (data.anomalies[picked]) out.push(el("p", "flag", "⚑ here came about: " + data.anomalies[picked]));
-    const jump = (i, text) => {
-      const p = el("p"), b = el("button", "", "step " + number(i));
+    const jump = (i) => {
+      const b = el("button", "", "step " + number(i));
       b.type = "button";
+      b.title = describe(i);
       b.addEventListener("click", () => pick(i));
-      p.append(text + " ", b, " " + lanes[steps[i].p] + " " + steps[i].s + outcome(steps[i]));
-      out.push(p);
+      return b;
     };
-    if (s.x >= 0) jump(s.x, "conflicts with");
-    for (const i of (later.get(picked) || []).slice(0, 5)) jump(i, "and is conflicted with by");
+    if (s.x >= 0) {
+      const p = el("p", "", "conflicts with ");
+      p.append(jump(s.x), " " + lanes[steps[s.x].p] + " " + steps[s.x].s + outcome(steps[s.x]));
+      out.push(p);
+    }
+    const conflicted = later.get(picked) || [], most = 8;
+    if (conflicted.length > 0) {
+      const p = el("p", "", "later ones conflict with it: ");
+      for (const i of conflicted.slice(0, most)) p.append(jump(i), " ");
+      if (conflicted.length > most) p.append("and " + (conflicted.length - most) + " more");
+      out.push(p);
+    }
     for (const [process, text] of s.l || []) out.push(el("p", "said", process + ": " + text));
     at("call").replaceChildren(...out);
   }
