@@ -535,7 +535,7 @@ func TestPictures(t *testing.T) {
 	b.open(c4)
 	b.shoot("report.png", 1000, 620)
 	b.click(".anomalies button", "Show step")
-	b.shoot("steps.png", 1160, 860)
+	b.shoot("steps.png", 1120, 800)
 	b.open(strings.Replace(c4, "report.html", results.PictureFile, 1))
 	b.shoot("linearizability.png", 1150, 500)
 	b.open(server.URL + "/trends?test=queue")

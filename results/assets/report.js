@@ -73,7 +73,7 @@
   // The lanes. Only the rows in sight are in the document.
   const grid = at("lanes"), heads = at("heads"), rows = at("rows");
   const height = 26, drawn = new Map();
-  grid.style.setProperty("--columns", "repeat(" + lanes.length + ", minmax(15rem, 1fr))");
+  grid.style.setProperty("--columns", "repeat(" + lanes.length + ", minmax(13.5rem, 1fr))");
   grid.setAttribute("aria-rowcount", steps.length + 2);
   grid.setAttribute("aria-colcount", lanes.length + 3);
   rows.style.height = steps.length * height + "px";
