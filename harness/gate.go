@@ -30,6 +30,9 @@ type call struct {
 // onTrap takes the calls that have come to their entry on a node.
 func (w *World) onTrap(h *host, trap *node.Trap) error {
 	held, ok, err := trap.Next()
+	if err == nil && !ok && trap.Gone() {
+		err = fmt.Errorf("node %s: its agent was killed", h.Name)
+	}
 	if err != nil || !ok {
 		return err
 	}
@@ -91,6 +94,9 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		c.names, c.ordinary = fileName(t.tid, int(int32(held.Args[kind.File])))
 	case node.OnPath:
 		c.names, c.ordinary = w.pathNames(t, held, kind)
+		if c.verb == "open" && (c.names[0] == "/dev/urandom" || c.names[0] == "/dev/random") {
+			return w.openRandom(t, held)
+		}
 	}
 	if t.proc.starting { // between fork and exec
 		c.ordinary = true

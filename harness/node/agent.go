@@ -58,6 +58,7 @@ type report struct {
 // descriptor 3.
 func Agent() {
 	const control = 3
+	unix.CloseOnExec(control) // no program's business, nor may one keep it open
 	err := agent(control)
 	send(control, report{Error: err.Error()})
 	os.Exit(1)

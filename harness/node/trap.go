@@ -26,6 +26,14 @@ type Held struct {
 	trap *Trap
 }
 
+// Gone reports whether nothing is left that could make a call: a node's agent
+// has died.
+func (t *Trap) Gone() bool {
+	poll := []unix.PollFd{{Fd: int32(t.Fd())}}
+	n, err := unix.Poll(poll, 0)
+	return err == nil && n == 1 && poll[0].Revents&unix.POLLHUP != 0
+}
+
 // Continue lets the call happen. It reports false when the caller has died.
 func (h *Held) Continue() bool {
 	return h.trap.send(resp{id: h.ID, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE})
@@ -36,6 +44,23 @@ func (h *Held) Continue() bool {
 func (h *Held) Return(value int64, errno unix.Errno) bool {
 	return h.trap.send(resp{id: h.ID, val: value, errno: -int32(errno)})
 }
+
+// ReturnFile answers a call that opens a file: with this one, under the next
+// number that the caller has free. It reports false when the caller has died.
+func (h *Held) ReturnFile(file *os.File, closeOnExec bool) bool {
+	add := struct {
+		id               uint64
+		flags            uint32
+		from, to, fdFlag uint32
+	}{id: h.ID, flags: unix.SECCOMP_ADDFD_FLAG_SEND, from: uint32(file.Fd())}
+	if closeOnExec {
+		add.fdFlag = unix.O_CLOEXEC
+	}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, h.trap.file.Fd(), ioctlAddFile, uintptr(unsafe.Pointer(&add)))
+	return errno == 0
+}
+
+const ioctlAddFile = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD
 
 // install puts the filter on the calling thread, which must be locked, and on
 // whatever it starts from now on. It returns the listening descriptor.
