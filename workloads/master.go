@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -197,6 +198,29 @@ func masters(ops []history.Op, step int) []string {
 	return list
 }
 
+// anotherMaster reports whether, after so many decisions, somebody else than the
+// process that says so is master, or is about to be.
+func anotherMaster(ops []history.Op, step int, says string) bool {
+	if len(masters(ops, step)) > 0 {
+		return true
+	}
+	up := map[string]bool{} // commands, and those that have handed on to a child
+	for _, op := range ops {
+		command, _, _ := strings.Cut(op.Process, ".")
+		switch {
+		case op.Step > step:
+			if op.F == "acquire" && op.Type == history.OK && up[command] && command != says {
+				return true
+			}
+		case op.F == "start" && op.Value != says:
+			up[op.Value] = true
+		case op.F == "crash":
+			maps.DeleteFunc(up, func(p string, _ bool) bool { return covers(op.Value, p) })
+		}
+	}
+	return false
+}
+
 // misled finds commands that called a master alive, or stale, which was the
 // other, and signals that were meant for a master and did not go to it.
 func (m *Master) misled(e *harness.End) []check.Anomaly {
@@ -207,7 +231,7 @@ func (m *Master) misled(e *harness.End) []check.Anomaly {
 	for _, s := range e.Steps {
 		for _, l := range s.Lines {
 			switch text := strings.ToLower(l.Text); {
-			case strings.Contains(text, "another master is already running") && len(masters(e.History, s.Index)) == 0:
+			case strings.Contains(text, "another master is already running") && !anotherMaster(e.History, s.Index, l.Process):
 				add(s.Index, l.Process, l.Process+" says that another master is running, and there is none")
 			case strings.Contains(text, "re-run with -s"):
 				add(s.Index, l.Process, l.Process+" says that -s would help, and was started with -s")

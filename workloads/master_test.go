@@ -37,6 +37,16 @@ func TestTruthCells(t *testing.T) {
 	}
 }
 
+// Two starts at the same time make one master, whatever the order of events;
+// and none is misled by the other.
+func TestTwoStarts(t *testing.T) {
+	test, err := NewMaster(DefaultMaster())
+	o := search(t, test, err, long(4, 300))
+	if len(o.Findings) > 0 {
+		t.Error(describe(o))
+	}
+}
+
 const truthFile = "../docs/truth-table.md"
 
 // The document has what the table says, with no cell empty.
