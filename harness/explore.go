@@ -20,6 +20,7 @@ type Campaign struct {
 	Stale     int           // end after so many schedules without a new trace; 0 is never
 	Fresh     bool          // start every program anew for each schedule
 	Shrink    bool          // make each finding's tape as small as it gets
+	Cause     bool          // look for the cause of each finding
 	// Checkpoint is a file that tells how far an exhaustive search has come, for
 	// it to be resumed; "" is none. Before is what was found before it was. See
 	// Resume.
@@ -46,6 +47,7 @@ type Finding struct {
 	Result    *Result // of the tape's last play: as found, or as confirmed and shrunk
 	Tries     int     // schedules that shrinking took
 	Minimal   bool    // no line of the shrunk tape can be deleted
+	Cause     *Cause  // or nil, where it was not looked for
 }
 
 // An Outcome is what came of a campaign.
@@ -113,6 +115,11 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 		}
 	}
 	o.Seconds = time.Since(began).Seconds()
+	if c.Cause {
+		if err := w.explain(ctx, o); err != nil {
+			return o, err
+		}
+	}
 	if o.Schedules > 0 {
 		for depth := 1; depth <= 3; depth++ {
 			o.Missed = append(o.Missed, schedule.PCTMiss(c.Search, len(w.programs), o.Steps/o.Schedules, depth))

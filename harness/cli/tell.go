@@ -69,6 +69,9 @@ func (o *testOptions) tellAnomaly(w io.Writer, allowed string, a results.Anomaly
 	if f.Confirmed {
 		tellStory(w, "    ", f.Result)
 	}
+	if a.Cause != "" {
+		fmt.Fprintf(w, "  cause: %s\n", a.Cause)
+	}
 	fmt.Fprintf(w, "  replay: %s\n", a.Replay)
 }
 

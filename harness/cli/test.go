@@ -71,7 +71,7 @@ then is told and kept; a second Ctrl-C ends it at once.`,
 	f.DurationVar(&o.budget, "budget", 0, "end after so long, such as 30s; then there is no bound on schedules but one that is given")
 	f.IntVar(&o.stale, "until-stale", 0, "end after so many schedules without a new trace")
 	f.BoolVar(&o.fresh, "fresh", false, "start all programs anew for each schedule")
-	f.BoolVar(&o.noShrink, "no-shrink", false, "leave the tapes as long as they were recorded")
+	f.BoolVar(&o.noShrink, "no-shrink", false, "leave the tapes as long as they were recorded, and look for no causes")
 	f.IntVar(&o.preemptions, "preemptions", -1, "exhaustive: let a program that could go on wait at most so often")
 	f.IntVar(&o.depth, "depth", -1, "exhaustive: try nothing else after so many steps")
 	f.StringVar(&o.checkpoint, "checkpoint", "", "exhaustive: note in this `file` how far it has come, and go on from there")
@@ -145,7 +145,7 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 	progress := newProgress(c.err, run, o.schedules)
 	defer progress.clear()
 	out, err := w.Explore(ctx, harness.Campaign{Search: search, Schedules: o.schedules, Budget: o.budget,
-		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Checkpoint: o.checkpoint, Before: o.before, Progress: progress.show})
+		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Cause: !o.noShrink, Checkpoint: o.checkpoint, Before: o.before, Progress: progress.show})
 	progress.clear()
 	if err != nil {
 		return err
@@ -235,6 +235,9 @@ func (o *testOptions) keepTape(run *results.Run, out *harness.Outcome, f *harnes
 	file, err := run.WriteTape(f.Anomaly.Kind, tape.String())
 	a := results.Anomaly{Anomaly: f.Anomaly, Tape: file, Replay: replayCommand(file),
 		Unconfirmed: !f.Confirmed, Count: out.Counts[f.Anomaly.Kind], Schedule: f.Schedule, Seconds: f.Seconds}
+	if f.Cause != nil {
+		a.Cause = f.Cause.Text
+	}
 	// The step is that of the schedule that is kept.
 	for _, shown := range slices.Concat(f.Result.Verdict.Anomalies, f.Result.Verdict.Allowed) {
 		if shown.Kind == f.Anomaly.Kind {
