@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync"
 
@@ -74,8 +75,8 @@ func (s *sink) holding(process string) *mailing {
 	return nil
 }
 
-// talking reports whether process has a connection on which an answer is due
-// from one of the two sides, so that it will go on by itself.
+// talking reports whether process has a connection, or is about to, on which an
+// answer is due from one of the two sides, so that it will go on by itself.
 func (s *sink) talking(process string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +85,7 @@ func (s *sink) talking(process string) bool {
 			return false
 		}
 	}
-	return s.open[process] > 0
+	return s.open[process] > 0 || slices.Contains(s.callers, process)
 }
 
 // answer ends the wait of the message: accepted, or refused with an error.

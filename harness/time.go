@@ -117,6 +117,9 @@ func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
 	}
 	if absolute {
 		d -= w.reads(t.proc, clock)
+		if !t.proc.timed {
+			d = coarse(d)
+		}
 	}
 	if h.Nr == unix.SYS_NANOSLEEP && t.proc.runtime(d) {
 		c.ordinary, t.call = true, c
@@ -172,15 +175,24 @@ func (t *Thread) sleepFor(d, now time.Duration) {
 	t.asleep, t.sleep, t.until = true, d, now+d
 }
 
+// coarse rounds a sleep up, so that it does not depend on how long the program
+// was on its way from reading the machine's clock to the call.
+func coarse(d time.Duration) time.Duration {
+	step := 250 * time.Millisecond
+	if d < step {
+		step = 25 * time.Millisecond
+	}
+	return (d + step - 1) / step * step
+}
+
 // reads is what the process reads as that clock: an absolute time refers to it.
-// One that is not in virtual time reads its monotonic clock from the vDSO; what
-// its own way to the call took is then not part of the sleep.
+// One that is not in virtual time reads its monotonic clock from the vDSO.
 func (w *World) reads(p *Process, clock int32) time.Duration {
 	switch {
 	case !p.timed:
 		var ts unix.Timespec
 		unix.ClockGettime(clock, &ts)
-		return time.Duration(ts.Nano()).Truncate(time.Millisecond)
+		return time.Duration(ts.Nano())
 	case monotonic(clock):
 		return p.host.elapsed(w.now) + uptime
 	}
@@ -283,6 +295,28 @@ func (w *World) answerRandom(t *Thread, h *node.Held) error {
 		return nil
 	}
 	h.Return(int64(len(buf)), 0)
+	return nil
+}
+
+// openRandom lets a process that opens the kernel's random device have a file
+// with bytes of its own stream instead.
+func (w *World) openRandom(t *Thread, h *node.Held) error {
+	fd, err := unix.MemfdCreate("random", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("%s opens the random device: %w", t.label, err)
+	}
+	file := os.NewFile(uintptr(fd), "random")
+	defer file.Close()
+	buf := make([]byte, 64<<10)
+	t.proc.fill(buf)
+	if _, err := file.WriteAt(buf, 0); err != nil {
+		return fmt.Errorf("%s opens the random device: %w", t.label, err)
+	}
+	flags := h.Args[1]
+	if h.Nr == unix.SYS_OPENAT {
+		flags = h.Args[2]
+	}
+	h.ReturnFile(file, flags&unix.O_CLOEXEC != 0)
 	return nil
 }
 
