@@ -88,6 +88,9 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		t.proc.relist, t.proc.begun, t.proc.compiled = true, false, 0
 		if t.proc.starting {
 			t.proc.starting = false
+			if h.Group != nil {
+				h.Group.Join(t.proc.pid)
+			}
 			c.ordinary = true
 		}
 	case node.OnFile:

@@ -83,7 +83,8 @@ func victims(outer int, mark string) map[string]int {
 // Whatever of a controller is killed in the middle of a schedule, nothing is
 // left of it; when it is a node's agent, it says so.
 func TestKilled(t *testing.T) {
-	groups := node.Groups()
+	namespace, _ := os.Readlink("/proc/self/ns/pid")
+	var groups []string // what their names begin with
 	for i := range 20 {
 		whom := []string{"outer", "inner", "agent"}[i%3]
 		mark := fmt.Sprintf("%d-%d", os.Getpid(), i)
@@ -98,6 +99,7 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		groups = append(groups, fmt.Sprintf("screwtape-%s-%d-", strings.Trim(namespace, "pid:[]"), cmd.Process.Pid))
 		lines := bufio.NewScanner(out)
 		for range 3 + 7*i {
 			if !lines.Scan() {
@@ -130,8 +132,12 @@ func TestKilled(t *testing.T) {
 		}
 	}
 	node.Sweep()
-	if left := node.Groups(); len(left) > len(groups) {
-		t.Errorf("cgroups are left: %v", left)
+	for _, left := range node.Groups() {
+		for _, g := range groups {
+			if strings.HasPrefix(filepath.Base(left), g) {
+				t.Errorf("a cgroup is left: %s", left)
+			}
+		}
 	}
 	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); bytes.Contains(mounts, []byte("fuse.screwtape")) {
 		t.Error("a mount is left")

@@ -19,7 +19,8 @@ import (
 type Result struct {
 	Tape    *schedule.Tape // every decision, as it came out
 	Steps   []history.Step
-	Initial []history.Change // what lay on the share before the first step
+	Initial []history.Change  // what lay on the share before the first step
+	Files   map[string][]byte // what was in the files there when it was judged, by path; of schedules that are recorded
 	History []history.Op
 	Logs    []history.Line // programs' output
 	Faults  map[string]int // what was injected, by verb
@@ -183,6 +184,9 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	case schedule.Crash:
 		p.Faults[d.Verb]++
 		p.at(w).Add("nemesis", history.Info, "crash", d.Process, "")
+		if h := w.host(d.Process); h != nil && h.Group != nil {
+			h.Group.Kill() // all at once; below it is noted of each
+		}
 		for _, q := range w.programs {
 			if q.label == d.Process || q.host.Name == d.Process {
 				w.kill(q)
@@ -461,6 +465,9 @@ func (p *play) finish(w *World) {
 		if q.exits > restartLimit {
 			end.Down = append(end.Down, q.label)
 		}
+	}
+	if p.record {
+		p.Files = w.files()
 	}
 	p.Verdict = w.test.Workload.Judge(&end)
 	if p.Bounded != "" && p.Verdict.Verdict == check.Valid {

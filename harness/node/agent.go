@@ -29,6 +29,7 @@ const AgentName = "screwtape-agent"
 type setup struct {
 	Host   string   // host name of the node
 	Mounts []string // where the mounts go, such as "/shared"
+	Group  bool     // a last descriptor is the cgroup in which programs start
 }
 
 // A launch asks the agent to start a program; its one descriptor becomes the
@@ -70,6 +71,11 @@ func agent(control int) error {
 	mounts, err := receive(control, &s)
 	if err != nil {
 		return err
+	}
+	group := -1
+	if s.Group {
+		last := len(mounts) - 1
+		mounts, group = mounts[:last], mounts[last]
 	}
 	if err := layOut(s, mounts); err != nil {
 		return err
@@ -116,7 +122,7 @@ func agent(control int) error {
 			send(control, report{Set: true})
 			continue
 		}
-		o := order{launch: l, out: files[0], done: make(chan error)}
+		o := order{launch: l, out: files[0], group: group, done: make(chan error)}
 		if l.Timed {
 			timed <- o
 		} else {
@@ -162,8 +168,9 @@ func makeThreads() {
 
 type order struct {
 	launch
-	out  int
-	done chan error
+	out   int
+	group int // descriptor of its cgroup, or -1
+	done  chan error
 }
 
 // newLauncher makes a thread that carries a filter and starts what it is
@@ -236,7 +243,7 @@ func start(o order, null int) error {
 		Dir:   o.Dir,
 		Env:   o.Env,
 		Files: []uintptr{uintptr(null), uintptr(o.out), uintptr(o.out)},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Sys:   &syscall.SysProcAttr{Setsid: true, UseCgroupFD: o.group >= 0, CgroupFD: max(o.group, 0)},
 	})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", o.Path, err)

@@ -1,4 +1,197 @@
 package node
 
-func Groups() []string { return nil }
-func Sweep() {}
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/cgroups/v3/cgroup1"
+	"github.com/containerd/cgroups/v3/cgroup2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// A Group is the control group of a node's programs: all of them, with
+// whatever they fork, are killed or stopped by one write, so that none sees
+// another one go first (cgroups(7)). The node's agent stays outside.
+type Group struct {
+	v2  *cgroup2.Manager
+	v1  cgroup1.Cgroup // the freezer, where there is no version 2
+	dir string
+}
+
+// ErrNoCgroup says that this machine gives us no control group of our own;
+// processes are then killed one by one.
+var ErrNoCgroup = errors.New("no control group may be made here")
+
+const groupPrefix = "screwtape-"
+
+// run names the controller for its groups: the pid namespace of its outer
+// process, its pid there, and when it was started.
+var run string
+
+// NewGroup makes the group of a node. It is ErrNoCgroup where that may not be.
+func NewGroup(node string) (*Group, error) {
+	top, v2, ok := groupTop()
+	if !ok || run == "" {
+		return nil, ErrNoCgroup
+	}
+	name := filepath.Join("/", groupPrefix+run, node)
+	g := &Group{dir: filepath.Join(top, name)}
+	var err error
+	if v2 {
+		g.v2, err = cgroup2.NewManager(top, name, &cgroup2.Resources{})
+	} else {
+		freezer := func() ([]cgroup1.Subsystem, error) {
+			return []cgroup1.Subsystem{cgroup1.NewFreezer(filepath.Dir(top))}, nil
+		}
+		g.v1, err = cgroup1.New(cgroup1.StaticPath(name), &specs.LinuxResources{}, cgroup1.WithHierarchy(freezer))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoCgroup, err)
+	}
+	return g, nil
+}
+
+// groupTop is the directory below which groups are made: where version 2 is,
+// our own group; else the root of the freezer of version 1.
+func groupTop() (dir string, v2, ok bool) {
+	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		var s unix.Statfs_t
+		if unix.Statfs(mount, &s) == nil && s.Type == unix.CGROUP2_SUPER_MAGIC {
+			own, err := os.ReadFile("/proc/self/cgroup")
+			if err != nil {
+				return "", false, false
+			}
+			for line := range strings.Lines(string(own)) {
+				if p, ok := strings.CutPrefix(line, "0::"); ok {
+					return filepath.Join(mount, strings.TrimSpace(p)), true, true
+				}
+			}
+		}
+	}
+	const freezer = "/sys/fs/cgroup/freezer"
+	_, err := os.Stat(filepath.Join(freezer, "cgroup.procs"))
+	return freezer, false, err == nil
+}
+
+// Dir opens the group's directory, to start processes in it (clone3(2),
+// CLONE_INTO_CGROUP); nil with version 1, where they have to be added.
+func (g *Group) Dir() (*os.File, error) {
+	if g.v2 == nil {
+		return nil, nil
+	}
+	return os.Open(g.dir)
+}
+
+// Add puts a process into the group. What it forks from then on is in it too.
+func (g *Group) Add(pid int) error {
+	if g.v2 != nil {
+		return g.v2.AddProc(uint64(pid))
+	}
+	return g.v1.AddProc(uint64(pid))
+}
+
+// Join adds a program that was started outside the group, which is so with
+// version 1 alone.
+func (g *Group) Join(pid int) error {
+	if g.v2 != nil {
+		return nil
+	}
+	return g.Add(pid)
+}
+
+// Kill sends SIGKILL to all processes of the group.
+func (g *Group) Kill() error {
+	if g.v2 != nil {
+		return g.v2.Kill()
+	}
+	if err := g.v1.Freeze(); err != nil {
+		return err
+	}
+	list, err := g.v1.Processes(cgroup1.Freezer, false)
+	for _, p := range list {
+		unix.Kill(p.Pid, unix.SIGKILL)
+	}
+	return errors.Join(err, g.v1.Thaw())
+}
+
+// Freeze stops all processes of the group, without any of them seeing it.
+func (g *Group) Freeze() error {
+	if g.v2 != nil {
+		return g.v2.Freeze()
+	}
+	return g.v1.Freeze()
+}
+
+// Thaw lets them go on.
+func (g *Group) Thaw() error {
+	if g.v2 != nil {
+		return g.v2.Thaw()
+	}
+	return g.v1.Thaw()
+}
+
+// Close removes the group, which must be empty by now.
+func (g *Group) Close() error { return os.Remove(g.dir) }
+
+// Groups are the directories of all groups of controllers, living or dead.
+func Groups() []string {
+	top, _, ok := groupTop()
+	if !ok {
+		return nil
+	}
+	list, _ := filepath.Glob(filepath.Join(top, groupPrefix+"*"))
+	return list
+}
+
+// Sweep removes the groups of controllers that are dead, and were killed with
+// all that could have removed them. Call it in the outer process, which sees
+// the others.
+func Sweep() {
+	for _, dir := range Groups() {
+		name := strings.TrimPrefix(filepath.Base(dir), groupPrefix)
+		f := strings.Split(name, "-")
+		if len(f) != 3 || f[0] != pidNamespace() {
+			continue // of another container: its pids mean nothing here
+		}
+		if pid, err := strconv.Atoi(f[1]); err == nil && runOf(pid) != name {
+			removeGroups(dir)
+		}
+	}
+}
+
+// removeGroups removes a controller's groups; the kernel keeps those in which
+// something lives.
+func removeGroups(dir string) {
+	nodes, _ := os.ReadDir(dir)
+	for _, n := range nodes {
+		if n.IsDir() {
+			os.Remove(filepath.Join(dir, n.Name()))
+		}
+	}
+	os.Remove(dir)
+}
+
+// runOf names a controller by its outer process; "" when that does not live.
+func runOf(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
+		return ""
+	}
+	return fmt.Sprintf("%s-%d-%s", pidNamespace(), pid, f[19]) // starttime, proc_pid_stat(5)
+}
+
+// pidNamespace is the number of our pid namespace.
+func pidNamespace() string {
+	link, _ := os.Readlink("/proc/self/ns/pid")
+	return strings.Trim(link, "pid:[]")
+}

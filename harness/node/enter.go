@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -14,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// entered marks, in the environment, a controller that is where it belongs.
+// entered marks, in the environment, a controller that is where it belongs. Its
+// value is the CPU and the name of the run.
 const entered = "SCREWTAPE_CONTROLLER"
 
 // Enter puts the controller into a process, mount and IPC namespace of its own
@@ -27,8 +29,10 @@ const entered = "SCREWTAPE_CONTROLLER"
 // under the controller dies with it, and its mounts with that: the inner
 // process is the init of its pid namespace (pid_namespaces(7)).
 func Enter() error {
-	if cpu, ok := os.LookupEnv(entered); ok {
+	if v, ok := os.LookupEnv(entered); ok {
 		os.Unsetenv(entered)
+		var cpu string
+		cpu, run, _ = strings.Cut(v, " ")
 		return settleIn(cpu)
 	}
 	code, err := outer()
@@ -46,10 +50,17 @@ func outer() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	Sweep()
+	run = runOf(os.Getpid())
+	defer func() {
+		if top, _, ok := groupTop(); ok {
+			removeGroups(filepath.Join(top, groupPrefix+run))
+		}
+	}()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), entered+"="+strconv.Itoa(cpu))
+	cmd.Env = append(os.Environ(), entered+"="+strconv.Itoa(cpu)+" "+run)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,

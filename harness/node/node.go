@@ -20,6 +20,8 @@ type Node struct {
 	Timed *Trap        // where those of programs in virtual time wait
 	Mail  net.Listener // its 127.0.0.1:25
 
+	Group *Group // of its programs; nil where there is none
+
 	agent   *exec.Cmd
 	control int
 }
@@ -65,6 +67,18 @@ func (n *Node) setUp(mounts []Mount) error {
 	for _, m := range mounts {
 		s.Mounts = append(s.Mounts, m.Place)
 		trees = append(trees, int(m.Tree.Fd()))
+	}
+	if group, err := NewGroup(n.Name); err == nil {
+		n.Group = group
+		dir, err := group.Dir()
+		if err != nil {
+			return err
+		}
+		if dir != nil {
+			defer dir.Close()
+			s.Group = true
+			trees = append(trees, int(dir.Fd()))
+		}
 	}
 	if err := send(n.control, s, trees...); err != nil {
 		return err
@@ -159,6 +173,9 @@ func (n *Node) Close() error {
 	n.Kill()
 	n.agent.Wait()
 	unix.Close(n.control)
+	if n.Group != nil {
+		n.Group.Close()
+	}
 	if n.Trap != nil {
 		n.Trap.Close()
 		n.Timed.Close()
