@@ -25,6 +25,7 @@ var assets embed.FS
 type Page struct {
 	Title   string
 	Report  Report
+	About   string           // whose schedule it shows, where the title does not say it
 	Shown   check.Verdict    // of the schedule that is shown; the report's own where it is the zero value
 	Steps   []history.Step   // the schedule
 	Initial []history.Change // the share's tree before its first step

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -197,42 +198,52 @@ func judgeStored(dir string) (check.Verdict, []history.Step, error) {
 
 // judge has the workload judge the history, as it did when it was played.
 func (k *kept) judge(name string, ops []history.Op) (check.Verdict, error) {
-	workload, end, err := k.end(name, ops)
+	test, err := k.test(name)
 	if err != nil {
 		return check.Verdict{}, err
 	}
-	v := workload.Judge(end)
+	end, err := k.end(name, test, ops)
+	if err != nil {
+		return check.Verdict{}, err
+	}
+	v := test.Workload.Judge(end)
 	if k.Bounded != "" && v.Verdict == check.Valid {
 		v.Verdict, v.Why = check.Unknown, "the schedule was cut off at "+k.Bounded
 	}
 	return v, nil
 }
 
-// end leads the workload to where it was when the schedule was over: it sees
-// the clients act and each step, on a share that goes through the same changes.
-func (k *kept) end(name string, ops []history.Op) (harness.Workload, *harness.End, error) {
+// test makes the test that was played.
+func (k *kept) test(name string) (*harness.Test, error) {
 	tape, err := schedule.Parse(name, strings.NewReader(k.Tape))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	test, err := workloads.FromTape(tape)
-	if err != nil {
-		return nil, nil, err
-	}
+	return workloads.FromTape(tape)
+}
+
+// end leads the workload to where it was when the schedule was over: it sees
+// the clients act and each step, on a share that goes through the same changes.
+func (k *kept) end(name string, test *harness.Test, ops []history.Op) (*harness.End, error) {
 	store := share.NewStore(func() time.Time { return harness.Epoch })
 	var again history.Recorder // what the workload notes now is not what is judged
 	if err := lay(store, test, &again, k.Initial); err != nil {
-		return nil, nil, fmt.Errorf("%s: lay out the share: %w", name, err)
+		return nil, fmt.Errorf("%s: lay out the share: %w", name, err)
 	}
 	for _, s := range k.Steps {
 		if err := apply(store, test, s.Changes); err != nil {
-			return nil, nil, fmt.Errorf("%s: step %d: %w", name, s.Index+1, err)
+			return nil, fmt.Errorf("%s: step %d: %w", name, s.Index+1, err)
 		}
 		if o, ok := test.Workload.(harness.Observer); ok {
 			o.Observe(s.Decision, store, &again)
 		}
 	}
-	return test.Workload, &harness.End{Share: store, History: ops, Steps: k.Steps, Down: down(ops), Bounded: k.Bounded}, nil
+	for _, name := range slices.Sorted(maps.Keys(k.Files)) {
+		if err := store.WriteFile(storePath(test, name), k.Files[name], 0o666); err != nil {
+			return nil, err
+		}
+	}
+	return &harness.End{Share: store, History: ops, Steps: k.Steps, Down: down(ops), Bounded: k.Bounded}, nil
 }
 
 // lay lays out the share as it was before the first step.
@@ -251,8 +262,8 @@ func lay(s *share.Store, t *harness.Test, r *history.Recorder, initial []history
 	return apply(s, t, initial)
 }
 
-// apply changes the share as a step did. What was in a file is not kept, only
-// what the workload said of it, so a file holds just that.
+// apply changes the share as a step did. What was in a file then is not kept,
+// only what the workload said of it, so a file holds just that.
 func apply(s *share.Store, t *harness.Test, changes []history.Change) error {
 	for _, c := range slices.Backward(changes) { // what is in a directory goes first
 		if c.Gone {

@@ -21,6 +21,8 @@ type kept struct {
 	Initial []history.Change `json:"initial"`
 	Steps   []history.Step   `json:"steps"`
 	Bounded string           `json:"bounded,omitempty"` // which bound was hit
+	// Files is what was in the files of the share when it was judged, by path.
+	Files map[string][]byte `json:"files"`
 }
 
 // Files of a kept schedule, in the run's directory for the run's own history
@@ -34,7 +36,7 @@ const (
 // keepSchedule stores a recorded schedule, and the page that shows it, in a
 // directory of the run: "." or one below findings.
 func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Page) error {
-	k := kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded}
+	k := kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded, r.Files}
 	data, err := json.Marshal(k)
 	if err != nil {
 		return err
@@ -72,13 +74,17 @@ func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Pag
 
 // picture draws the history, where the workload has a model of it.
 func (k *kept) picture(title string, ops []history.Op) ([]byte, error) {
-	workload, end, err := k.end(scheduleFile, ops)
+	test, err := k.test(scheduleFile)
 	if err != nil {
 		return nil, err
 	}
-	linear, ok := workload.(workloads.Linear)
+	linear, ok := test.Workload.(workloads.Linear)
 	if !ok {
 		return nil, nil
+	}
+	end, err := k.end(scheduleFile, test, ops)
+	if err != nil {
+		return nil, err
 	}
 	model, objects := linear.Objects(end)
 	return results.Picture(title, model, objects, ops)

@@ -143,7 +143,7 @@ func (o *reproduceOptions) keep(run *results.Run, report *results.Report, claims
 		if err := run.WriteHistory(t.Result.History); err != nil {
 			return err
 		}
-		p.Title, p.Report = "reproduce", *report
+		p.Title, p.Report, p.About = "reproduce", *report, "claim "+t.ID
 		if err := keepSchedule(run, ".", t.Result, p); err != nil {
 			return err
 		}
