@@ -20,11 +20,15 @@ func listMain(args []string) int {
 	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
 	timeout := fs.Duration("timeout", 0, "wait so long for the lock; 0 is for ever")
 	preload := fs.Bool("preload", false, "read the state before the lock is taken too, as the queue's runners do")
+	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")
 	if fs.Parse(args) != nil || fs.NArg() == 0 {
 		say("usage: screwtape runner list [flags] add|remove MEMBER | set KEY VALUE | hold MESSAGE | handle ID | show")
 		return exitUsage
 	}
 	p, err := profile.Get(*version)
+	if err == nil {
+		p.Bugs, err = profile.ParseSet(*bugs, list.Bugs)
+	}
 	if err != nil {
 		say("runner: " + err.Error())
 		return exitUsage

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"screwtape/runner/lock"
+	"screwtape/runner/profile"
 	"screwtape/runner/sys"
 )
 
@@ -24,10 +25,15 @@ func lockMain(args []string) int {
 	hold := fs.Duration("hold", time.Second, "how long the work takes")
 	refresh := fs.Int("refresh", 0, "so many `times` refresh the lock meanwhile")
 	rounds := fs.Int("rounds", 1, "do all that so many `times`")
+	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")
 	if fs.Parse(args) != nil || fs.NArg() > 0 {
 		return exitUsage
 	}
-	l, err := lock.Make(*kind, *path, *lifetime, say)
+	planted, err := profile.ParseSet(*bugs, lock.Bugs)
+	var l lock.Lock
+	if err == nil {
+		l, err = lock.Make(*kind, *path, *lifetime, planted, say)
+	}
 	if err != nil {
 		say("runner: " + err.Error())
 		return exitUsage
@@ -38,9 +44,15 @@ func lockMain(args []string) int {
 			say("lock: " + err.Error())
 			return 1
 		}
+		early := planted.Has("unlock-early")
+		if early {
+			l.Unlock(true)
+		}
 		err := work(l, in, *hold, *refresh)
-		if uerr := l.Unlock(err == nil); err == nil {
-			err = uerr
+		if !early {
+			if uerr := l.Unlock(err == nil); err == nil {
+				err = uerr
+			}
 		}
 		if err != nil {
 			say("lock: " + err.Error())

@@ -35,6 +35,7 @@ func masterMain(args []string) int {
 	fs.IntVar(&o.Runners, "runners", 0, "start so many runners of the queue out, each for a slice; 0 is one child that does nothing")
 	fs.IntVar(&o.Child, "child-pid", 0, "the `number` for the master's process, if the kernel lets us choose")
 	fs.IntVar(&o.Refreshes, "refreshes", 0, "end refreshing the lock after so many days; 0 is never")
+	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")
 	fs.Usage = func() {
 		say("usage: screwtape runner master [flags] start|stop|restart|reopen" + masterHelp)
 		fs.PrintDefaults()
@@ -45,6 +46,9 @@ func masterMain(args []string) int {
 	}
 	if err == nil {
 		o.Profile, err = profile.Get(*version)
+	}
+	if err == nil {
+		o.Profile.Bugs, err = profile.ParseSet(*bugs, master.Bugs)
 	}
 	if err != nil {
 		say("runner: " + err.Error())

@@ -33,6 +33,7 @@ type ConfigConfig struct {
 	Locks   string // shared, local or none
 	Preload bool   // clients read the state before they take the lock too
 	Timeout time.Duration
+	Bugs    string // planted in the clients, with commas
 	Nemeses []string
 	Faults  int
 }
@@ -51,7 +52,7 @@ func DefaultConfig() ConfigConfig {
 
 func (c *ConfigConfig) options() []option {
 	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"clients", &c.Clients}, {"locks", &c.Locks},
-		{"preload", &c.Preload}, {"timeout", &c.Timeout}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"preload", &c.Preload}, {"timeout", &c.Timeout}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.
@@ -77,6 +78,9 @@ func NewConfig(c ConfigConfig) (*harness.Test, error) {
 	if p.Python == 3 {
 		return nil, fmt.Errorf("Mailman %s keeps its lists in a database, not in files", c.Profile)
 	}
+	if _, err := profile.ParseSet(c.Bugs, list.Bugs); err != nil {
+		return nil, err
+	}
 	lockFile, ok := locks[c.Locks]
 	if !ok {
 		return nil, fmt.Errorf("no locks %q; there are shared, local and none", c.Locks)
@@ -90,7 +94,7 @@ func NewConfig(c ConfigConfig) (*harness.Test, error) {
 		if len(words) < 2 || !slices.Contains(c.Nodes, words[0]) {
 			return nil, fmt.Errorf("%q is no client; write NODE:COMMAND:ARGUMENT, such as a:add:x, with one of the nodes %s", text, strings.Join(c.Nodes, " "))
 		}
-		args := []string{"list", "--dir", "/shared/" + listDir, "--lock", lockFile, "--profile", c.Profile, "--timeout", c.Timeout.String()}
+		args := []string{"list", "--dir", "/shared/" + listDir, "--lock", lockFile, "--profile", c.Profile, "--timeout", c.Timeout.String(), "--bugs", c.Bugs}
 		if c.Preload {
 			args = append(args, "--preload")
 		}
@@ -191,8 +195,13 @@ func (c *Config) Judge(e *harness.End) check.Verdict {
 			if err != nil {
 				found = append(found, corrupt(name, "cannot be read: "+err.Error()))
 			}
-			if name != "config.pck.last" && err == nil {
+			switch name {
+			case "config.pck":
 				values(state, final)
+			case "request.pck":
+				for id := range state {
+					final[state.Attribute(id)] = "held"
+				}
 			}
 		}
 	})
@@ -306,6 +315,8 @@ func writes(words []string) (key, value string) {
 		return words[1], "out"
 	case words[0] == "set":
 		return words[1], words[2]
+	case words[0] == "hold":
+		return words[1], "held"
 	}
 	return "", ""
 }

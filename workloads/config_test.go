@@ -27,7 +27,7 @@ func TestConfigLocks(t *testing.T) {
 				c.config(&config)
 			}
 			test, err := NewConfig(config)
-			o := search(t, test, err, long(30, 3000))
+			o := search(t, test, err, long(20, 3000))
 			t.Logf("%d schedules, %d traces, %.1f s: %v", o.Schedules, o.Coverage.Traces(), o.Seconds, o.Counts)
 			if len(c.finds) > 0 && o.Counts[c.finds[0]] == 0 {
 				t.Errorf("no %s found", c.finds[0])

@@ -14,6 +14,7 @@ import (
 	"screwtape/harness/schedule"
 	"screwtape/harness/share"
 	"screwtape/runner/lock"
+	"screwtape/runner/profile"
 )
 
 // Lock is the workload of contenders for one lock: on each node a program takes
@@ -32,6 +33,7 @@ type LockConfig struct {
 	Hold     time.Duration // how long one works in the section
 	Refresh  int           // how often one refreshes the lock meanwhile
 	Rounds   int           // how often each contender does that
+	Bugs     string        // planted in the lock, with commas
 	Nemeses  []string
 	Faults   int // of each nemesis, at most so many in a schedule
 }
@@ -50,7 +52,7 @@ func DefaultLock() LockConfig {
 
 func (c *LockConfig) options() []option {
 	return []option{{"nodes", &c.Nodes}, {"kind", &c.Kind}, {"lifetime", &c.Lifetime}, {"timeout", &c.Timeout}, {"hold", &c.Hold},
-		{"refresh", &c.Refresh}, {"rounds", &c.Rounds}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"refresh", &c.Refresh}, {"rounds", &c.Rounds}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.
@@ -69,6 +71,9 @@ func NewLock(c LockConfig) (*harness.Test, error) {
 	if !slices.Contains(lock.Kinds, c.Kind) {
 		return nil, fmt.Errorf("no kind of lock %q; there are %s", c.Kind, strings.Join(lock.Kinds, ", "))
 	}
+	if _, err := profile.ParseSet(c.Bugs, lock.Bugs); err != nil {
+		return nil, err
+	}
 	t := &harness.Test{Name: "lock", Nodes: c.Nodes, Workload: &Lock{c}, Header: c.Header()}
 	var err error
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
@@ -77,7 +82,7 @@ func NewLock(c LockConfig) (*harness.Test, error) {
 	for _, n := range c.Nodes {
 		t.Programs = append(t.Programs, once(n, "locker", "lock", "--file", "/shared/"+lockFile, "--section", "/shared/"+sectionDir,
 			"--kind", c.Kind, "--lifetime", c.Lifetime.String(), "--timeout", c.Timeout.String(), "--hold", c.Hold.String(),
-			"--refresh", strconv.Itoa(c.Refresh), "--rounds", strconv.Itoa(c.Rounds)))
+			"--refresh", strconv.Itoa(c.Refresh), "--rounds", strconv.Itoa(c.Rounds), "--bugs", c.Bugs))
 	}
 	return t, nil
 }

@@ -57,11 +57,11 @@ func TestLockKinds(t *testing.T) {
 		schedules int
 		finds     []string // at least one of them, and others only among it
 	}{
-		{"2.1", func(c *LockConfig) { c.Rounds = 2 }, long(50, 3000), []string{check.SplitBrain, check.StolenLock}},
-		{"flufl", func(c *LockConfig) { c.Rounds = 2 }, long(50, 10000), nil},
+		{"2.1", func(c *LockConfig) { c.Rounds = 2 }, long(30, 3000), []string{check.SplitBrain, check.StolenLock}},
+		{"flufl", func(c *LockConfig) { c.Rounds = 2 }, long(30, 10000), nil},
 		{"flock", func(c *LockConfig) { c.Nemeses = []string{"crash"} }, long(30, 10000), nil},
 		{"excl", nil, long(30, 10000), nil},
-		{"mkdir", func(c *LockConfig) { c.Nemeses = []string{"crash"} }, long(30, 3000), []string{check.Stuck}},
+		{"mkdir", func(c *LockConfig) { c.Nemeses = []string{"crash"} }, long(20, 3000), []string{check.Stuck}},
 		{"naive", nil, long(30, 3000), []string{check.SplitBrain, check.StolenLock}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

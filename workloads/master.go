@@ -14,6 +14,7 @@ import (
 	"screwtape/harness/schedule"
 	"screwtape/harness/share"
 	"screwtape/runner/list"
+	"screwtape/runner/master"
 	"screwtape/runner/profile"
 )
 
@@ -33,6 +34,7 @@ type MasterConfig struct {
 	Locks    string // shared or local
 	Runners  int    // that a master starts, each for a slice; 0 is one that does nothing
 	Days     int    // for so many a master refreshes its lock
+	Bugs     string // planted in the starts, with commas
 	Nemeses  []string
 	Faults   int
 }
@@ -44,7 +46,7 @@ func DefaultMaster() MasterConfig {
 
 func (c *MasterConfig) options() []option {
 	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"commands", &c.Commands}, {"locks", &c.Locks},
-		{"runners", &c.Runners}, {"days", &c.Days}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"runners", &c.Runners}, {"days", &c.Days}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.
@@ -61,6 +63,9 @@ func ParseMaster(h schedule.Header) (MasterConfig, error) {
 // NewMaster makes the test. Errors name what in the configuration is wrong.
 func NewMaster(c MasterConfig) (*harness.Test, error) {
 	if _, err := profile.Get(c.Profile); err != nil {
+		return nil, err
+	}
+	if _, err := profile.ParseSet(c.Bugs, master.Bugs); err != nil {
 		return nil, err
 	}
 	if c.Locks != "shared" && c.Locks != "local" {
@@ -93,7 +98,7 @@ func (c *MasterConfig) arguments(i int, command []string) []string {
 		return append([]string{"idle", "--for"}, command[1:]...)
 	}
 	args := []string{"master", "--profile", c.Profile, "--dir", "/shared", "--locks", "/" + c.Locks + "/locks",
-		"--runners", strconv.Itoa(c.Runners), "--refreshes", strconv.Itoa(c.Days), "--child-pid", strconv.Itoa(masterPID(i))}
+		"--runners", strconv.Itoa(c.Runners), "--refreshes", strconv.Itoa(c.Days), "--child-pid", strconv.Itoa(masterPID(i)), "--bugs", c.Bugs}
 	return append(append(args, command[1:]...), command[0])
 }
 

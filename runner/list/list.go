@@ -42,11 +42,13 @@ type List struct {
 // The lock file's path "" is for a process that takes no lock.
 func Open(p profile.Profile, dir, lockFile string, log func(line string)) *List {
 	l := &List{profile: p, dir: dir, log: log}
-	if lockFile != "" {
+	if lockFile != "" && !l.has("no-lock") {
 		l.lock = lock.New(lock.Mailman, lockFile, Lifetime, log)
 	}
 	return l
 }
+
+func (l *List) has(bug string) bool { return l.profile.Bugs.Has(bug) }
 
 func (l *List) file(name string) string { return l.dir + "/" + name }
 
@@ -58,6 +60,9 @@ func (l *List) Lock(timeout time.Duration) error {
 		}
 	}
 	l.held = true
+	if l.has("no-reload") && l.State != nil {
+		return nil
+	}
 	err := l.Load()
 	if err != nil {
 		l.Unlock()
@@ -158,13 +163,15 @@ func (l *List) repair() error {
 
 // Save writes the state, if the lock is still ours, and then the requests.
 func (l *List) Save() error {
-	if l.lock != nil {
+	if l.has("unlock-before-save") {
+		l.Unlock()
+	} else if l.lock != nil {
 		if err := l.lock.Refresh(); err != nil {
 			return err
 		}
 	}
 	err := l.save()
-	if l.requests != nil {
+	if l.requests != nil && !l.has("requests-not-saved") {
 		// Whatever became of the state.
 		if rerr := l.saveRequests(); err == nil {
 			err = rerr
@@ -181,23 +188,33 @@ func (l *List) save() error {
 	if err != nil {
 		return err
 	}
+	if l.has("save-in-place") {
+		return write(pck, data)
+	}
 	if err := write(tmp, data); err != nil {
 		l.log("Failed config.pck write, retaining old state.")
 		sys.Unlink(tmp)
 		return err
 	}
-	if err := unlink(last); err != nil {
-		return err
+	if !l.has("last-kept") {
+		if err := unlink(last); err != nil {
+			return err
+		}
 	}
 	keep := sys.Link
-	if l.profile.RenameToLast {
+	if l.profile.RenameToLast || l.has("rename-to-last") {
 		keep = sys.Rename // for a moment there is no config.pck
 	}
 	if err := keep(pck, last); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := sys.Rename(tmp, pck); err != nil {
-		return err
+	if l.has("unlink-first") {
+		sys.Unlink(pck)
+	}
+	if !l.has("no-rename") {
+		if err := sys.Rename(tmp, pck); err != nil {
+			return err
+		}
 	}
 	st, err := sys.StatFile(pck)
 	l.read = st.Mtime

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"screwtape/runner/profile"
 	"screwtape/runner/sys"
 )
 
@@ -54,6 +55,8 @@ type Variant struct {
 	AlwaysSays bool
 	// OpenFlags are added to each open.
 	OpenFlags int
+	// Bugs are the planted bugs that are on.
+	Bugs profile.Set
 }
 
 // The variants. Both were run under strace: that of 2.1 from Mailman 2.1.39
@@ -96,7 +99,11 @@ func (l *File) Lock(timeout time.Duration) error {
 	}
 	l.touch(l.claim)
 	for {
-		err := sys.Link(l.claim, l.path)
+		take := sys.Link
+		if l.has("rename-for-link") {
+			take = sys.Rename
+		}
+		err := take(l.claim, l.path)
 		switch {
 		case err == nil:
 			l.touch(l.claim)
@@ -108,6 +115,8 @@ func (l *File) Lock(timeout time.Duration) error {
 				l.say(fmt.Sprintf("unexpected linkcount: %d", n))
 			} else if l.read() == l.claim {
 				return ErrAlreadyLocked
+			} else if l.has("already-ours") {
+				return nil
 			}
 		default:
 			sys.Unlink(l.claim)
@@ -133,6 +142,8 @@ func (l *File) gone(err error) bool {
 	return errors.Is(err, syscall.ENOENT) || l.variant.StaleIsGone && errors.Is(err, syscall.ESTALE)
 }
 
+func (l *File) has(bug string) bool { return l.variant.Bugs.Has(bug) }
+
 func (l *File) say(line string) { l.log(l.path + " " + line) }
 
 // write makes the claim, with its own path in it.
@@ -151,6 +162,9 @@ func (l *File) write() error {
 // touch sets a file's end to a lifetime from now, by our clock.
 func (l *File) touch(path string) {
 	end := sys.Clock().Add(l.lifetime)
+	if l.has("past-lifetime") {
+		end = end.Add(-2*l.lifetime - slop)
+	}
 	if l.variant.WholeSeconds {
 		end = end.Truncate(time.Second)
 	}
@@ -182,9 +196,12 @@ func (l *File) Holder() string { return l.read() }
 func (l *File) expired() bool {
 	st, err := sys.StatFile(l.path)
 	if err != nil {
-		return l.variant.GoneIsExpired
+		return l.variant.GoneIsExpired || l.has("gone-is-expired")
 	}
-	return sys.Clock().After(st.Mtime.Add(slop))
+	if l.has("never-break") {
+		return false
+	}
+	return sys.Clock().After(st.Mtime.Add(slop)) || l.has("break-at-once")
 }
 
 // breakIt takes the lock away from its holder. The touch keeps others from
@@ -206,6 +223,12 @@ func (l *File) Locked() bool {
 
 // Refresh gives the lock a new lifetime, if it is ours.
 func (l *File) Refresh() error {
+	if l.has("refresh-never") {
+		if l.read() != l.claim {
+			return ErrNotLocked
+		}
+		return nil
+	}
 	if !l.Locked() {
 		return ErrNotLocked
 	}

@@ -275,7 +275,7 @@ func TestTransfer(t *testing.T) {
 func TestKinds(t *testing.T) {
 	for _, kind := range Kinds {
 		path := t.TempDir() + "/L"
-		l, err := Make(kind, path, time.Minute, func(string) {})
+		l, err := Make(kind, path, time.Minute, nil, func(string) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +291,7 @@ func TestKinds(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Make("pencil", "", 0, nil); err == nil || !strings.Contains(err.Error(), "flufl") {
+	if _, err := Make("pencil", "", 0, nil, nil); err == nil || !strings.Contains(err.Error(), "flufl") {
 		t.Errorf("error %v does not say what there is", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"screwtape/runner/profile"
 	"screwtape/runner/sys"
 )
 
@@ -31,13 +32,16 @@ var (
 // Kinds are the names of all kinds of locks.
 var Kinds = []string{"2.1", "flufl", "excl", "mkdir", "flock", "naive"}
 
-// Make gives the lock of that kind at path.
-func Make(kind, path string, lifetime time.Duration, log func(line string)) (Lock, error) {
+// Make gives the lock of that kind at path, with bugs if it is one of Mailman's.
+func Make(kind, path string, lifetime time.Duration, bugs profile.Set, log func(line string)) (Lock, error) {
 	switch kind {
-	case Mailman.Name:
-		return New(Mailman, path, lifetime, log), nil
-	case Flufl.Name:
-		return New(Flufl, path, lifetime, log), nil
+	case Mailman.Name, Flufl.Name:
+		v := Mailman
+		if kind == Flufl.Name {
+			v = Flufl
+		}
+		v.Bugs = bugs
+		return New(v, path, lifetime, log), nil
 	case "flock":
 		return &flock{path: path}, nil
 	}

@@ -54,14 +54,17 @@ type Set map[string]bool
 func (s Set) Has(name string) bool { return s[name] }
 
 // ParseBugs makes a set of names with commas between, "" being none.
-func ParseBugs(list string) (Set, error) {
+func ParseBugs(list string) (Set, error) { return ParseSet(list, Bugs) }
+
+// ParseSet makes a set of names of a table of bugs.
+func ParseSet(list string, bugs []Bug) (Set, error) {
 	if list == "" {
 		return nil, nil
 	}
 	set := Set{}
 	for _, name := range strings.Split(list, ",") {
-		if !slices.ContainsFunc(Bugs, func(b Bug) bool { return b.Name == name }) {
-			return nil, fmt.Errorf("no bug %q; there are %s", name, strings.Join(BugNames(), ", "))
+		if !slices.ContainsFunc(bugs, func(b Bug) bool { return b.Name == name }) {
+			return nil, fmt.Errorf("no bug %q; there are %s", name, strings.Join(names(bugs), ", "))
 		}
 		set[name] = true
 	}
@@ -69,9 +72,11 @@ func ParseBugs(list string) (Set, error) {
 }
 
 // BugNames are the names of all bugs, sorted.
-func BugNames() []string {
-	names := make([]string, len(Bugs))
-	for i, b := range Bugs {
+func BugNames() []string { return names(Bugs) }
+
+func names(bugs []Bug) []string {
+	names := make([]string, len(bugs))
+	for i, b := range bugs {
 		names[i] = b.Name
 	}
 	slices.Sort(names)

@@ -1,0 +1,16 @@
+package list
+
+import "screwtape/runner/profile"
+
+// Bugs are the faults that can be planted in the handling of a list's state.
+var Bugs = []profile.Bug{
+	{Name: "last-kept", Does: "config.pck.last is not removed before the link, which fails", Shows: "stranded"},
+	{Name: "no-lock", Does: "the list is not locked", Shows: "lost-update"},
+	{Name: "no-reload", Does: "a state that was read before the lock was taken is not read again", Shows: "lost-update", Needs: "preload"},
+	{Name: "no-rename", Does: "what was written is not put in place", Shows: "lost-update"},
+	{Name: "rename-to-last", Does: "config.pck is renamed to config.pck.last, and missing for a moment", Shows: "corrupt-state", Needs: "crash"},
+	{Name: "requests-not-saved", Does: "the requests are not written", Shows: "lost-update", Needs: "hold"},
+	{Name: "save-in-place", Does: "config.pck is written over instead of replaced", Shows: "corrupt-state", Needs: "crash"},
+	{Name: "unlink-first", Does: "config.pck is removed before the new one is put in its place", Shows: "corrupt-state", Needs: "crash"},
+	{Name: "unlock-before-save", Does: "the lock is let go before the state is written", Shows: "lost-update"},
+}
