@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -156,7 +157,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("Parse(%q) = %v, want a *SyntaxError", text, err)
 			continue
 		}
-		if strings.ContainsAny(err.Error(), "\n\x01\xff") {
+		if strings.ContainsAny(err.Error(), "\n\x01") || !utf8.ValidString(err.Error()) {
 			t.Errorf("Parse(%q): the error is not one clean line: %q", text, err)
 		}
 		got.WriteString(err.Error() + "\n")

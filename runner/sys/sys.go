@@ -21,7 +21,7 @@ import (
 	"unsafe"
 )
 
-// Trace, when set, is told of each call before it is made, with its name and
+// Trace is told, when it is set, of each call before it is made, with its name and
 // its paths (for calls on descriptors: none). It is for tests; programs leave
 // it nil.
 var Trace func(op string, paths ...string)
