@@ -12,5 +12,5 @@
     } catch { /* the server is away: ask again */ }
   }
   const elements = [...document.querySelectorAll("[data-live]")];
-  if (elements.length > 0) setInterval(() => elements.forEach(follow), 2000);
+  if (elements.length > 0) setInterval(() => elements.forEach(follow), 1000);
 })();
