@@ -1,0 +1,114 @@
+package harness
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"screwtape/harness/schedule"
+)
+
+func init() {
+	probes["echo"] = func([]string) int { // a byte back for each that comes
+		var b [1]byte
+		for {
+			if n, _ := unix.Read(0, b[:]); n != 1 {
+				return 0
+			}
+			unix.Write(1, b[:])
+		}
+	}
+	probes["untrapped"] = func(args []string) int { // calls of getppid(2)
+		n, _ := strconv.Atoi(args[0])
+		p := newProber("absolute")
+		p.sleep(slowSleep)
+		for range n {
+			p.sys(unix.SYS_GETPPID)
+		}
+		p.sleep(slowSleep)
+		return 0
+	}
+}
+
+// BenchmarkGate gives what a held call costs, from one to the next, beside
+// what it could not be cheaper than: docs/gate.md.
+func BenchmarkGate(b *testing.B) {
+	for _, name := range []string{"newfstatat", "rename", "pwrite64", "pread64"} {
+		b.Run("call="+name, func(b *testing.B) {
+			s, t := benchProbe(b, "loop", name)
+			for range b.N {
+				s.let(t)
+			}
+			if !t.asleep {
+				b.Fatalf("after %d calls it is not asleep", b.N)
+			}
+		})
+	}
+	b.Run("call=untrapped", func(b *testing.B) { benchProbe(b, "untrapped") })
+	b.Run("pipe ping-pong", func(b *testing.B) {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Args = []string{probeName, "echo"}
+		theirIn, ourOut, _ := os.Pipe()
+		ourIn, theirOut, _ := os.Pipe()
+		cmd.Stdin, cmd.Stdout = theirIn, theirOut
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		var one [1]byte
+		w, r := int(ourOut.Fd()), int(ourIn.Fd()) // blocking from now on
+		b.ResetTimer()
+		for range b.N {
+			unix.Write(w, one[:])
+			unix.Read(r, one[:])
+		}
+		b.StopTimer()
+		ourOut.Close()
+		theirIn.Close()
+		cmd.Wait()
+	})
+}
+
+// benchProbe brings a probe to the first of b.N calls, and starts the clock.
+func benchProbe(b *testing.B, args ...string) (stage, *Thread) {
+	p := probeProgram("a", "probe", true, append(append([]string{probeName}, args...), strconv.Itoa(b.N)))
+	s := stage{newWorld(b, &Test{Nodes: []string{"a"}, Programs: []Program{p}, Workload: plain{files: tableFiles}}), b}
+	if err := s.reset(true); err != nil {
+		b.Fatal(err)
+	}
+	t := s.sleeper(slowSleep)
+	b.ResetTimer()
+	s.wake(t)
+	return s, t
+}
+
+// BenchmarkStart is from fork to exit: of the runner that has nothing to do,
+// beside that of a program that does nothing; by themselves, and in a node.
+func BenchmarkStart(b *testing.B) {
+	dir := b.TempDir()
+	alone := func(args ...string) func(b *testing.B) {
+		return func(b *testing.B) {
+			for range b.N {
+				c := exec.Command("/proc/self/exe")
+				c.Args = args
+				if err := c.Run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.Run("runner", alone("screwtape-runner", "queue", "--dir", dir, "--until-empty"))
+	b.Run("nothing", alone(probeName, "start"))
+	b.Run("nothing in a node", func(b *testing.B) {
+		p := probeProgram("a", "probe", true, []string{probeName, "start"})
+		p.Late, p.Once = true, true
+		w := newWorld(b, &Test{Nodes: []string{"a"}, Programs: []Program{p}, Workload: plain{}})
+		for range b.N {
+			if _, err := w.Play(schedule.Canonical(), Options{Fresh: true}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
