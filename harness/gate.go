@@ -258,7 +258,7 @@ func requestName(h *host, m *share.Mount, r *share.Request) string {
 // It may also do so by a call that was held at its entry already (sendfile, an
 // exec), or by touching a page of a mapping, which no call is.
 func (t *Thread) reads() bool {
-	nr, err := node.CurrentCall(t.tid)
+	nr, err := node.AwaitCall(t.tid)
 	return err == nil && slices.Contains(readCalls, nr) && (nr != unix.SYS_SENDFILE && nr != unix.SYS_SPLICE || t.call == nil || t.call.ordinary)
 }
 

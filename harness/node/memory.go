@@ -3,9 +3,11 @@ package node
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,13 +108,35 @@ func FilePath(tid, fd int) (string, error) {
 	return os.Readlink("/proc/" + strconv.Itoa(tid) + "/fd/" + strconv.Itoa(fd))
 }
 
-// CurrentCall is the number of the system call that thread tid, which must be
-// blocked, is in; -1 when it is in none, such as at a page fault.
+// ErrRunning says that a thread is in no system call that could be told: it
+// runs, or is about to.
+var ErrRunning = errors.New("the thread runs")
+
+// CurrentCall is the number of the system call that thread tid is blocked in;
+// -1 when it is in none, such as at a page fault.
 func CurrentCall(tid int) (int, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/syscall")
 	if err != nil {
 		return 0, err
 	}
-	nr, _, _ := bytes.Cut(b, []byte(" "))
-	return strconv.Atoi(string(bytes.TrimSpace(nr)))
+	first, _, _ := bytes.Cut(bytes.TrimSpace(b), []byte(" "))
+	nr, err := strconv.Atoi(string(first))
+	if err != nil {
+		return 0, ErrRunning
+	}
+	return nr, nil
+}
+
+// AwaitCall is CurrentCall of a thread that is about to block: it waits for
+// that. One that goes on running, since the kernel asks for pages in advance for
+// it, gives ErrRunning in the end.
+func AwaitCall(tid int) (int, error) {
+	for range 10_000 {
+		nr, err := CurrentCall(tid)
+		if err != ErrRunning {
+			return nr, err
+		}
+		time.Sleep(10 * time.Microsecond) // it needs the processor
+	}
+	return 0, ErrRunning
 }
