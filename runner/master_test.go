@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,6 +73,7 @@ func masterPID(dir, file string) int {
 // The life of a master of 2.1: the second start is refused, with the status of
 // success; -s does nothing to a master that lives; a stop leaves the pid file.
 func TestMaster(t *testing.T) {
+	t.Parallel()
 	dir := masterDir(t)
 	if status, log := masterRun(t, dir, "start"); status != 0 || log != "" {
 		t.Fatalf("start: status %d, %s", status, log)
@@ -103,8 +106,36 @@ func TestMaster(t *testing.T) {
 	}
 }
 
+// A restart ends the runners, which then are started again, for as often as one
+// likes.
+func TestMasterRestart(t *testing.T) {
+	t.Parallel()
+	dir := masterDir(t)
+	masterRun(t, dir, "--runners", "2", "start")
+	await(t, "there is a pid file", func() bool { return masterPID(dir, "master-qrunner.pid") != 0 })
+	pid := masterPID(dir, "master-qrunner.pid")
+	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+	kids := func() []string {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		return strings.Fields(string(text))
+	}
+	await(t, "there are two runners", func() bool { return len(kids()) == 2 })
+	for range 2 {
+		before := kids()
+		await(t, "the runners are others", func() bool {
+			masterRun(t, dir, "restart") // again: one that has just been started does not take it for a restart yet
+			time.Sleep(100 * time.Millisecond)
+			now := kids()
+			return len(now) == 2 && !slices.Contains(before, now[0]) && !slices.Contains(before, now[1])
+		})
+	}
+	masterRun(t, dir, "stop")
+	await(t, "the master has gone", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+}
+
 // 2.1.15's -s takes the lock from a master that lives.
 func TestMasterForce(t *testing.T) {
+	t.Parallel()
 	dir := masterDir(t)
 	masterRun(t, dir, "start")
 	await(t, "there is a pid file", func() bool { return masterPID(dir, "master-qrunner.pid") != 0 })
@@ -137,6 +168,7 @@ func TestMasterForce(t *testing.T) {
 // A runner that dies at each start is started again ten times; then the master
 // has none left, and ends.
 func TestMasterRestartLimit(t *testing.T) {
+	t.Parallel()
 	dir := masterDir(t)
 	if err := os.WriteFile(dir+"/qfiles/out/foo.pck", nil, 0o660); err != nil {
 		t.Fatal(err)

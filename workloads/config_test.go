@@ -19,6 +19,9 @@ func TestConfigLocks(t *testing.T) {
 		{"shared, a reader", func(c *ConfigConfig) { c.Clients = []string{"a:add:x", "b:show"} }, nil},
 		{"shared, requests", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:hold:m1"} }, nil},
 		{"local", func(c *ConfigConfig) { c.Locks = "local" }, []string{check.LostUpdate, check.Stranded, check.CorruptState}},
+		{"local, requests", func(c *ConfigConfig) {
+			c.Locks, c.Clients = "local", []string{"a:hold:m0", "b:hold:m1"}
+		}, []string{check.LostUpdate, check.Stranded, check.CorruptState}},
 		{"none", func(c *ConfigConfig) { c.Locks = "none" }, []string{check.LostUpdate, check.Stranded, check.CorruptState}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
