@@ -52,7 +52,7 @@ func DefaultConfig() ConfigConfig {
 
 func (c *ConfigConfig) options() []option {
 	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"clients", &c.Clients}, {"locks", &c.Locks},
-		{"preload", &c.Preload}, {"timeout", &c.Timeout}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"preload", &c.Preload}, {"timeout", &c.Timeout}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.

@@ -52,7 +52,7 @@ func DefaultLock() LockConfig {
 
 func (c *LockConfig) options() []option {
 	return []option{{"nodes", &c.Nodes}, {"kind", &c.Kind}, {"lifetime", &c.Lifetime}, {"timeout", &c.Timeout}, {"hold", &c.Hold},
-		{"refresh", &c.Refresh}, {"rounds", &c.Rounds}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"refresh", &c.Refresh}, {"rounds", &c.Rounds}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.

@@ -46,7 +46,7 @@ func DefaultMaster() MasterConfig {
 
 func (c *MasterConfig) options() []option {
 	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"commands", &c.Commands}, {"locks", &c.Locks},
-		{"runners", &c.Runners}, {"days", &c.Days}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"runners", &c.Runners}, {"days", &c.Days}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.
