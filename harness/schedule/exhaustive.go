@@ -214,6 +214,28 @@ func (x *Exhaustive) races() {
 				x.race(i, j, before)
 			}
 		}
+		if j >= x.from && !x.nodes[j].Barrier {
+			x.instead(j, before)
+		}
+	}
+}
+
+// instead sees to it that what a process could have done instead of an earlier
+// step, and that is asleep there, is also tried after the later step, if it
+// depends on that. (What is not asleep is tried there and finds that by itself.)
+func (x *Exhaustive) instead(j int, before []bits) {
+	for i := range j {
+		p := x.nodes[i]
+		if before[j].has(i) {
+			continue
+		}
+		for _, e := range p.Sleep {
+			at := p.find(e.Option)
+			if at >= 0 && e.Option != p.Taken && p.Options[at].of(p.process()) && x.relation.depend(e.Label, x.nodes[j].Label) {
+				x.race(i, j, before)
+				break
+			}
+		}
 	}
 }
 

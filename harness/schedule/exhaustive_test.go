@@ -176,7 +176,11 @@ func TestForgetfulFootprints(t *testing.T) {
 func TestExhaustiveOfAnyPrograms(t *testing.T) {
 	name := rapid.SampledFrom([]string{"x", "y", "q/x", "q/y"})
 	step := rapid.Custom(func(t *rapid.T) []string {
-		switch verb := rapid.SampledFrom([]string{"create", "unlink", "rename", "read", "write", "list", "rmdir", "mkdir"}).Draw(t, "verb"); verb {
+		switch verb := rapid.SampledFrom([]string{"create", "unlink", "rename", "read", "write", "list", "rmdir", "mkdir", Wake, Deliver}).Draw(t, "verb"); verb {
+		case Wake:
+			return []string{verb}
+		case Deliver:
+			return []string{verb, rapid.SampledFrom([]string{"m0", "m1"}).Draw(t, "message")}
 		case "rename":
 			return []string{verb, name.Draw(t, "from"), name.Draw(t, "to")}
 		case "write":
@@ -192,7 +196,7 @@ func TestExhaustiveOfAnyPrograms(t *testing.T) {
 		for i := range rapid.IntRange(2, 3).Draw(t, "processes") {
 			programs[fmt.Sprintf("%c/p", 'a'+i)] = calls(rapid.SliceOfN(step, 1, 3).Draw(t, "calls")...)
 		}
-		w := newToy(programs, map[string]string{"x": "0", "q/x": "0"}, []string{".", "q"}, rapid.IntRange(0, 1).Draw(t, "crashes"))
+		w := newToy(programs, map[string]string{"x": "0", "q/x": "0"}, []string{".", "q"}, rapid.IntRange(0, 2).Draw(t, "crashes"))
 		x := NewExhaustive(Unbounded)
 		got, _, err := w.exhaust(x, 50_000)
 		if err != nil {
