@@ -83,6 +83,9 @@ func cases(r Report) []junitCase {
 	var cs []junitCase
 	for _, a := range r.Anomalies {
 		text := a.Explanation + "\n"
+		if a.Cause != "" {
+			text += "cause: " + a.Cause + "\n"
+		}
 		if a.Replay != "" {
 			text += "\nreplay: " + a.Replay + "\n"
 		}

@@ -136,6 +136,9 @@ func anomalyText(a Anomaly) string {
 		unconfirmed = " (unconfirmed)"
 	}
 	fmt.Fprintf(&b, "\n<details><summary><b>%s</b> %s%s</summary>\n\n%s\n", html.EscapeString(a.Kind), html.EscapeString(oneLine(a.Subject)), unconfirmed, inline(a.Explanation))
+	if a.Cause != "" {
+		fmt.Fprintf(&b, "\nCause: %s\n", inline(a.Cause))
+	}
 	if a.Replay != "" {
 		b.WriteString("\n" + block(a.Replay))
 	}

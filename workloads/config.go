@@ -182,8 +182,19 @@ func (c *Config) Note(name string, data []byte) string {
 // what was done and acknowledged must be there, and what readers saw must have
 // been.
 func (c *Config) Judge(e *harness.End) check.Verdict {
-	var found []check.Anomaly
-	final := map[string]string{}
+	final, found := c.final(e)
+	if len(found) == 0 || found[0].Kind != check.CorruptState {
+		found = append(found, c.lostUpdates(e, final)...)
+	}
+	if e.Bounded == "" {
+		found = append(found, waiting(e.History)...)
+	}
+	return verdict(found)
+}
+
+// final is what the list has in the end, and what is wrong with its files.
+func (c *Config) final(e *harness.End) (final map[string]string, found []check.Anomaly) {
+	final = map[string]string{}
 	e.Share.Walk("/shared/"+listDir, func(name string, entry share.Entry) {
 		data, _ := e.Share.ReadFile("/shared/" + listDir + "/" + name)
 		switch {
@@ -208,13 +219,7 @@ func (c *Config) Judge(e *harness.End) check.Verdict {
 	if _, err := e.Share.ReadFile("/shared/" + listDir + "/config.pck"); err != nil {
 		found = append(found, corrupt("config.pck", "is missing"))
 	}
-	if len(found) == 0 || found[0].Kind != check.CorruptState {
-		found = append(found, c.lostUpdates(e, final)...)
-	}
-	if e.Bounded == "" {
-		found = append(found, waiting(e.History)...)
-	}
-	return verdict(found)
+	return final, found
 }
 
 func corrupt(name, what string) check.Anomaly {
@@ -238,7 +243,7 @@ func (c *Config) lostUpdates(e *harness.End, final map[string]string) []check.An
 	keys, ops := c.registers(e)
 	var found []check.Anomaly
 	for _, key := range keys {
-		last := regOp{who: "the list in the end", value: valueOf(final, key), call: 1 << 40, ret: 1<<40 + 1}
+		last := lastRead(final, key)
 		all := append(ops[key], last)
 		lost, unique := registerLost(valueOf(initialValues, key), all)
 		if !unique && !linearizable(valueOf(initialValues, key), all) {
@@ -250,6 +255,11 @@ func (c *Config) lostUpdates(e *harness.End, final map[string]string) []check.An
 		}
 	}
 	return found
+}
+
+// lastRead is what somebody sees of a key who looks when all is over.
+func lastRead(final map[string]string, key string) regOp {
+	return regOp{who: "the list in the end", value: valueOf(final, key), call: 1 << 40, ret: 1<<40 + 1}
 }
 
 var initialValues = map[string]string{initialMember: "in"}

@@ -1,6 +1,9 @@
 package workloads
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/anishathalye/porcupine"
 
 	"screwtape/harness"
@@ -16,6 +19,9 @@ type Linear interface {
 var (
 	_ Linear = (*Queue)(nil)
 	_ Linear = (*Lock)(nil)
+	_ Linear = (*Config)(nil)
+	_ Linear = (*Program)(nil)
+	_ Linear = (*Master)(nil)
 )
 
 // Objects are the messages.
@@ -30,5 +36,44 @@ func (q *Queue) Objects(e *harness.End) (porcupine.Model, []check.Object) {
 
 // Objects are the one lock.
 func (l *Lock) Objects(e *harness.End) (porcupine.Model, []check.Object) {
-	return holderModel, []check.Object{{Name: lockFile, Operations: holderOperations(e.History, lockFile)}}
+	return holders(e, lockFile)
+}
+
+// Objects are the one lock.
+func (p *Program) Objects(e *harness.End) (porcupine.Model, []check.Object) {
+	return holders(e, lockFile)
+}
+
+// Objects are the one master's lock.
+func (m *Master) Objects(e *harness.End) (porcupine.Model, []check.Object) {
+	return holders(e, theMaster)
+}
+
+func holders(e *harness.End, lock string) (porcupine.Model, []check.Object) {
+	return holderModel, []check.Object{{Name: lock, Operations: holderOperations(e.History, lock)}}
+}
+
+// Objects are the keys of the list that were written. They do not begin alike,
+// so each begins with a write.
+func (c *Config) Objects(e *harness.End) (porcupine.Model, []check.Object) {
+	final, _ := c.final(e)
+	keys, ops := c.registers(e)
+	clients := check.Clients(e.History)
+	var list []check.Object
+	for _, key := range keys {
+		begin := regOp{who: "the beginning: " + valueOf(initialValues, key), write: true, value: valueOf(initialValues, key), call: -2, ret: -1}
+		object := check.Object{Name: key}
+		for _, o := range slices.Concat([]regOp{begin}, ops[key], []regOp{lastRead(final, key)}) {
+			who, _, _ := strings.Cut(o.who, "'s ")
+			client := slices.Index(clients, who)
+			if client < 0 {
+				client = len(clients)
+			}
+			if o.write || o.ret != forever {
+				object.Operations = append(object.Operations, porcupine.Operation{ClientId: client, Input: o, Call: int64(o.call), Return: int64(o.ret)})
+			}
+		}
+		list = append(list, object)
+	}
+	return registerModel(""), list
 }

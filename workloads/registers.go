@@ -109,6 +109,14 @@ func registerModel(initial string) porcupine.Model {
 			}
 			return o.value == state.(string), state
 		},
+		DescribeOperation: func(input, _ any) string {
+			o := input.(regOp)
+			if o.write {
+				return o.who
+			}
+			return fmt.Sprintf("%s: %q is seen", o.who, o.value)
+		},
+		DescribeState: func(state any) string { return state.(string) },
 	}
 }
 

@@ -243,7 +243,11 @@ func (k *kept) end(name string, test *harness.Test, ops []history.Op) (*harness.
 			return nil, err
 		}
 	}
-	return &harness.End{Share: store, History: ops, Steps: k.Steps, Down: down(ops), Bounded: k.Bounded}, nil
+	var logs []history.Line
+	for _, s := range k.Steps {
+		logs = append(logs, s.Lines...)
+	}
+	return &harness.End{Share: store, History: ops, Steps: k.Steps, Logs: logs, Down: down(ops), Bounded: k.Bounded}, nil
 }
 
 // lay lays out the share as it was before the first step.

@@ -149,6 +149,7 @@
       const cell = el("div", first(lane) ? "first" : ""), off = idleAt(lane, i);
       if (lane === s.p) {
         if (look(s)) cell.classList.add(look(s));
+        cell.title = [s.v, ...(s.n || [])].join("\n");
         cell.append(el("span", "sign", sign(s)), el("span", "verb", s.v), s.s.slice(s.v.length) + outcome(s) + moved(i));
       } else if (off) {
         cell.classList.add("idle");
@@ -336,6 +337,9 @@
     for (const n of [picked, i]) { drawn.get(n)?.remove(); drawn.delete(n); }
     picked = i;
     const top = i * height, room = grid.clientHeight - heads.offsetHeight;
+    const cell = cells[steps[i].p + 2], end = cell.offsetLeft + cell.offsetWidth;
+    if (end > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = end - grid.clientWidth;
+    if (cell.offsetLeft < grid.scrollLeft) grid.scrollLeft = cell.offsetLeft;
     if (top < grid.scrollTop) grid.scrollTop = top;
     if (top + height > grid.scrollTop + room) grid.scrollTop = top + height - room;
     draw();
