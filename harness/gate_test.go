@@ -110,8 +110,8 @@ func TestHeldCallBlocksNobody(t *testing.T) {
 		slow, fast string // calls
 	}{
 		{"two processes of one node", []Program{
-			probeProgram("a", "slow", true, probeArgs("slow", "absolute", "all", "all")),
-			probeProgram("a", "fast", true, probeArgs("fast", "absolute", "all", "all"))}, "all", "all"},
+			probeProgram("a", "slow", true, probeArgs("slow", "absolute", "all", "kinds")),
+			probeProgram("a", "fast", true, probeArgs("fast", "absolute", "kinds", "all"))}, "all", "kinds"},
 		{"working directory in the share", []Program{
 			probeProgram("a", "slow", true, probeArgs("slow", "cwd", "all", few)),
 			probeProgram("a", "fast", true, probeArgs("fast", "cwd", few, "all"))}, "all", few},

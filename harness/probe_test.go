@@ -269,8 +269,17 @@ func (p *prober) act(calls []probeCall, times, rounds int, sleep time.Duration) 
 
 // callsNamed are the calls with these names, or all.
 func callsNamed(names string) []probeCall {
-	if names == "all" {
+	switch names {
+	case "all":
 		return probeCalls
+	case "kinds": // the first of each verb
+		var list []probeCall
+		for _, c := range probeCalls {
+			if c.verb == "" || !slices.ContainsFunc(list, func(o probeCall) bool { return o.verb == c.verb }) {
+				list = append(list, c)
+			}
+		}
+		return list
 	}
 	var list []probeCall
 	for _, name := range strings.Split(names, ",") {
