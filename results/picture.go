@@ -163,6 +163,8 @@ func annotations(ops []history.Op) []porcupine.Annotation {
 			text = strings.TrimSpace(op.F + " " + op.Value + " fails: " + op.Error)
 		case op.Type != history.Info:
 			continue
+		case op.Process != "nemesis": // one program's signal to another
+			tag = "signals"
 		}
 		if len(list) == 200 {
 			break
