@@ -119,6 +119,7 @@ var catalogue = []struct {
 	{"config", from(ParseConfig, NewConfig)},
 	{"master", from(ParseMaster, NewMaster)},
 	{"program", from(ParseProgram, NewProgram)},
+	{"system", from(ParseSystem, NewSystem)},
 }
 
 // from puts together the reading of a configuration and the making of its test.

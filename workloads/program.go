@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -130,7 +131,7 @@ func (c ProgramConfig) contender(node, name string) harness.Program {
 	case c.Script != "":
 		text = scriptCommand(c.Script)
 	}
-	p := command(node, name, fill.Replace(text), "SCREWTAPE_MARK="+mark)
+	p := command(node, name, fill.Replace(text), map[string]string{"SCREWTAPE_MARK": mark, "NODE": node})
 	p.Timed = !c.Real
 	p.Late, p.Once = true, true
 	return p
@@ -161,10 +162,15 @@ func escape(text string) string {
 }
 
 // command is a program that is a command for sh. Its environment is always the
-// same, but for where programs are found.
-func command(node, name, text string, env ...string) harness.Program {
-	return harness.Program{Node: node, Name: name, Path: "/bin/sh", Args: []string{"sh", "-c", text}, Dir: "/", Horizon: horizon,
-		Env: append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC", "HOME=/local", "NODE=" + node, "PYTHONHASHSEED=0"}, env...)}
+// same, but for where programs are found and what env says.
+func command(node, name, text string, env map[string]string) harness.Program {
+	p := harness.Program{Node: node, Name: name, Path: "/bin/sh", Args: []string{"sh", "-c", text}, Dir: "/", Horizon: horizon}
+	all := map[string]string{"PATH": os.Getenv("PATH"), "LC_ALL": "C", "TZ": "UTC", "HOME": "/nonexistent", "PYTHONHASHSEED": "0"}
+	maps.Copy(all, env)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		p.Env = append(p.Env, key+"="+all[key])
+	}
+	return p
 }
 
 // scriptCommand runs a script as its first line says, without a file that would
@@ -322,20 +328,28 @@ func lives(ops []history.Op) []*life {
 }
 
 // keptOut finds programs that ended without having been in the section although
-// nobody who can have held the lock was alive meanwhile: nobody who got in, was
-// killed, or is still there.
+// nobody who can have held the lock was alive meanwhile.
 func keptOut(ops []history.Op) []check.Anomaly {
-	all := lives(ops)
 	var list []check.Anomaly
-	for _, l := range all {
-		held := func(o *life) bool {
-			return o != l && o.start < l.end && l.start < o.end && (o.entered || o.how == "")
-		}
-		if l.how == "" || l.entered || slices.ContainsFunc(all, held) {
-			continue
-		}
+	for _, l := range hindered(lives(ops)) {
 		list = append(list, check.Anomaly{Kind: check.Stuck, Subject: l.process, Step: l.step,
 			Explanation: fmt.Sprintf("%s was kept out of %s, which nobody alive held (%s)", l.process, lockFile, l.how)})
+	}
+	return list
+}
+
+// hindered are the lives that ended by themselves without having entered, and
+// that no other explains: one at the same time that entered, was killed, or is
+// still there.
+func hindered(all []*life) []*life {
+	var list []*life
+	for _, l := range all {
+		explains := func(o *life) bool {
+			return o != l && o.start < l.end && l.start < o.end && (o.entered || o.how == "")
+		}
+		if l.how != "" && !l.entered && !slices.ContainsFunc(all, explains) {
+			list = append(list, l)
+		}
 	}
 	return list
 }

@@ -73,6 +73,7 @@ var about = map[string]string{
 	"queue":   "a mail queue: messages are put in, runners on several nodes deliver them",
 	"lock":    "contenders for one lock: each takes it, works for a while, and lets it go",
 	"program": "anybody's lock: contenders on all nodes take it by a command or script",
+	"system":  "anybody's programs, as a system file describes them",
 }
 
 func listWorkloads(_ *command, w io.Writer) error {

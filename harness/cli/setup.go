@@ -50,6 +50,7 @@ func (s *setUp) define(all *pflag.FlagSet) {
 	f.String("acquire", "", "test a lock that this `command` takes ...")
 	f.String("release", "", "... and this `command` lets go")
 	f.String("script", "", "test the lock of this script `file`, which runs {critical}, or makes and removes {mark}")
+	f.String("system", "", "test the programs that this `file` describes, or one of "+strings.Join(workloads.SystemNames(), ", ")+"; see docs/systems.md")
 	f.Uint("contenders", uint(workloads.DefaultProgram().Contenders), "how many contend for the lock, dealt to the nodes in turn")
 	s.flags = f
 	all.AddFlagSet(f)
@@ -100,6 +101,13 @@ func (s *setUp) header(all *pflag.FlagSet) (schedule.Header, error) {
 		}
 		h.Set("script", string(text))
 	}
+	if file := h.Get("system"); file != "" {
+		text, err := workloads.ReadSystem(file)
+		if err != nil {
+			return nil, err
+		}
+		h.Set("system", text)
+	}
 	for _, line := range s.set {
 		key, value, ok := strings.Cut(line, "=")
 		if !ok || key == "" {
@@ -120,6 +128,9 @@ func (s *setUp) workloadFor(all *pflag.FlagSet) string {
 		if all.Changed(name) {
 			return "program"
 		}
+	}
+	if all.Changed("system") {
+		return "system"
 	}
 	return s.workload
 }

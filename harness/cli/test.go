@@ -53,7 +53,8 @@ then is told and kept; a second Ctrl-C ends it at once.`,
   screwtape test --nemesis crash --promise at-least-once --budget 30s
   screwtape test --bugs no-recovery --nemesis crash --json
   screwtape test --lock 'flock {file} {critical}' --nemesis crash --schedules 100
-  screwtape test --acquire 'mkdir {file}' --release 'rmdir {file}' --contenders 2`,
+  screwtape test --acquire 'mkdir {file}' --release 'rmdir {file}' --contenders 2
+  screwtape test --system git --schedules 20`,
 		Args: arguments(0, 0, "without any"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (o.budget > 0 || o.strategy == exhaustive) && !cmd.Flags().Changed("schedules") {

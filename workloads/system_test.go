@@ -1,0 +1,209 @@
+package workloads
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/schedule"
+)
+
+// skipMissing skips a test whose programs are not on this machine.
+func skipMissing(t *testing.T, err error) {
+	t.Helper()
+	var m *Missing
+	if errors.As(err, &m) {
+		t.Skipf("SKIPPED: %v", m)
+	}
+}
+
+// What random search finds in the systems that come with screwtape.
+func TestSystems(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		nemeses   []string
+		schedules int
+		finds     []string
+	}{
+		{"git", nil, 1, []string{check.LostUpdate}},
+		{"git-commit", nil, 2, []string{check.LostUpdate}},
+		{"maildir", []string{"crash"}, 4, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := DefaultSystem()
+			config.Text, config.Nemeses = c.name, c.nemeses
+			if c.name == "git" && os.Getenv("SCREWTAPE_LONG") == "" {
+				t.Skip("SKIPPED: each git is many calls; SCREWTAPE_LONG=1 runs it, and TestFound plays its tape")
+			}
+			test, err := NewSystem(config)
+			skipMissing(t, err)
+			o := search(t, test, err, long(c.schedules, 50*c.schedules))
+			t.Logf("%d schedules, %d traces, %.1f s: %v", o.Schedules, o.Coverage.Traces(), o.Seconds, o.Counts)
+			for _, f := range o.Findings {
+				if !f.Allowed && !slices.Contains(c.finds, f.Anomaly.Kind) {
+					t.Errorf("found %s\n%s", f.Anomaly.Kind, f.Result.Log())
+				}
+			}
+			if len(c.finds) > 0 && !o.Broken() {
+				t.Errorf("found nothing, not one of %v", c.finds)
+			}
+		})
+	}
+}
+
+// Each tape of docs/found.md shows what it says, with this machine's programs.
+func TestFound(t *testing.T) {
+	files, err := filepath.Glob("systems/found/*.tape")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no tapes", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".tape"), func(t *testing.T) {
+			f, err := os.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			tape, err := schedule.Parse(name, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if needs := tape.Header.Get("needs"); needs != "" {
+				if _, err := exec.LookPath(needs); err != nil {
+					t.Skipf("SKIPPED: %s is not on this machine", needs)
+				}
+			}
+			if tape.Header.Get("system") == "mailman3" && os.Getenv("SCREWTAPE_LONG") == "" {
+				t.Skip("SKIPPED: Mailman takes its time to start; SCREWTAPE_LONG=1 runs it")
+			}
+			test, err := FromTape(tape)
+			skipMissing(t, err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := harness.NewWorld(test)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			r, err := w.Replay(tape, harness.Options{Fresh: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Fields(tape.Header.Get("expect")), r.Kinds()); diff != "" {
+				t.Errorf("%s\n%s", diff, r.Log())
+			}
+		})
+	}
+}
+
+// minimal is a system file that has all that it needs.
+const minimal = `name = "counter"
+workload = "state"
+read = "cat counter"
+
+[share]
+counter = "0\n"
+
+[[act]]
+name = "add"
+command = "echo {id} >>{share}/counter"
+`
+
+// Every system that comes with screwtape is sound, and every mistake is told
+// with its line and how to mend it.
+func TestSystemFiles(t *testing.T) {
+	for _, name := range SystemNames() {
+		if _, err := ReadSystem(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := ParseSystemFile("x.toml", minimal); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct{ old, new, says string }{
+		{`name = "counter"`, ``, `x.toml:1: the system has no name; begin with name = "..."`},
+		{`"state"`, `"states"`, `x.toml:2: workload is "states"; write "state" or "queue"`},
+		{`read = "cat counter"`, `reed = "cat counter"`, `x.toml:3: there is no key "reed"; leave it out, or see docs/systems.md for the keys that there are`},
+		{`read = "cat counter"`, ``, `x.toml:1: nothing says what the state is; write read = "..." with a command that prints it`},
+		{`read = "cat counter"`, `read = 3`, `x.toml:3: `},
+		{`read = "cat counter"`, `read = "cat counter`, `x.toml:3: `},
+		{`read = "cat counter"`, "read = \"cat counter\"\nhorizon = \"soon\"", `x.toml:4: `},
+		{`read = "cat counter"`, "read = \"cat counter\"\nclock = \"wall\"", `x.toml:4: clock is "wall"; write "virtual" or "real"`},
+		{`read = "cat counter"`, "read = \"cat counter\"\ndelivered = [\"new/*\"]", `x.toml:2: delivered, places and misleading are a queue's; leave them out, or write workload = "queue"`},
+		{`name = "add"`, `name = "Add!"`, `x.toml:9: "Add!" cannot be a name; use lower-case letters, digits and -`},
+		{`command = "echo {id} >>{share}/counter"`, ``, `x.toml:9: the act add is not one of a command and a file; write command = "...", or file = "..." and text = "..."`},
+		{`command = "echo {id} >>{share}/counter"`, `file = "x"`, `x.toml:10: what changes a state is a command; write command = "..."`},
+		{`[[act]]`, "[[program]]\nname = \"d\"\n\n[[act]]", `x.toml:9: the program d has no command; write command = "..."`},
+		{`[[act]]`, "[[program]]\nname = \"add\"\ncommand = \"x\"\n[[act]]", `x.toml:12: add is there twice; give each its own name`},
+		{"[[act]]\nname = \"add\"\ncommand = \"echo {id} >>{share}/counter\"", "", `x.toml:1: nobody does anything; add an [[act]]`},
+		{`read = "cat counter"`, "read = \"cat counter\"\nneeds = [{command = \"x\"}]", `x.toml:4: need 1 does not say what and how to install it; write {command = "...", install = "..."} or {file = "...", install = "..."}`},
+	} {
+		text := strings.Replace(minimal, c.old, c.new, 1)
+		if text == minimal {
+			t.Fatalf("%q is not in the file", c.old)
+		}
+		_, err := ParseSystemFile("x.toml", text)
+		if err == nil || !strings.HasPrefix(err.Error(), c.says) {
+			t.Errorf("%s: error\n\t%v\nis not\n\t%s", c.new, err, c.says)
+		}
+	}
+}
+
+// A file of ten lines is enough for a program that loses updates, and for one
+// that does not.
+func TestMinimalSystem(t *testing.T) {
+	if _, err := exec.LookPath("flock"); err != nil {
+		t.Skip("SKIPPED: flock is not on this machine; apt-get install util-linux")
+	}
+	careless := strings.Replace(minimal, "echo {id} >>{share}/counter", "cd {share}; (cat counter; echo {id}) >new.{node}; exec mv new.{node} counter", 1)
+	careful := strings.Replace(minimal, "echo {id} >>{share}/counter", "cd {share}; exec flock lock sh -c '(cat counter; echo {id}) >new.{node}; exec mv new.{node} counter'", 1)
+	for _, c := range []struct {
+		text  string
+		loses bool
+	}{{careless, true}, {careful, false}} {
+		config := DefaultSystem()
+		config.Text = c.text
+		test, err := NewSystem(config)
+		o := search(t, test, err, 6)
+		if lost := o.Counts[check.LostUpdate] > 0; lost != c.loses || len(o.Counts) > 1 {
+			t.Errorf("%s\nfound %s", c.text, describe(o))
+		}
+	}
+}
+
+// What a machine lacks is said with the line that installs it.
+func TestMissing(t *testing.T) {
+	config := DefaultSystem()
+	config.Text = strings.Replace(minimal, "read =", "needs = [{command = \"no-such-program\", install = \"apt-get install it\"}]\nread =", 1)
+	_, err := NewSystem(config)
+	const want = "counter needs no-such-program, which is not here; install it: apt-get install it"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v is not %s", err, want)
+	}
+}
+
+func FuzzParseSystemFile(f *testing.F) {
+	f.Add(minimal)
+	for _, name := range SystemNames() {
+		data, err := systemFiles.ReadFile("systems/" + name + ".toml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(data))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := ParseSystemFile("x.toml", text)
+		if err != nil && !strings.HasPrefix(err.Error(), "x.toml:") {
+			t.Errorf("error without its place: %v", err)
+		}
+	})
+}

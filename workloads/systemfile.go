@@ -1,0 +1,279 @@
+package workloads
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"screwtape/harness/check"
+)
+
+// A System is what a system file describes: programs of anybody's, what clients
+// do with them, and how it is seen what came of it. docs/systems.md explains it
+// for those who write one.
+type System struct {
+	Name     string            `toml:"name"`
+	About    string            `toml:"about"`
+	Workload string            `toml:"workload"` // state or queue
+	Promise  check.Promise     `toml:"promise"`  // of a queue
+	Clock    string            `toml:"clock"`    // virtual or real
+	Horizon  duration          `toml:"horizon"`  // of its programs, see harness.Program
+	Needs    []Need            `toml:"needs"`
+	Env      map[string]string `toml:"env"`
+	Share    map[string]string `toml:"share"`   // path -> text; one that ends in "/" is a directory
+	Local    map[string]string `toml:"local"`   // the same for each node's private directory
+	Prepare  string            `toml:"prepare"` // makes more of both, by a command that is run once
+	Programs []SystemProgram   `toml:"program"`
+	Acts     []Act             `toml:"act"`
+	Read     string            `toml:"read"` // of a state: prints it
+	// Delivered are, for a queue, the files that hold what was delivered; none
+	// means that deliveries are what the mail server takes.
+	Delivered  []string          `toml:"delivered"`
+	Places     map[string]string `toml:"places"`     // pattern -> one of check's places
+	Misleading string            `toml:"misleading"` // what a program writes of a message that it takes for damaged
+}
+
+// A duration is written as "90s" or "60h".
+type duration time.Duration
+
+// UnmarshalText reads it.
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = duration(v)
+	return err
+}
+
+// A Need is something that must be on the machine.
+type Need struct {
+	Command string `toml:"command"` // a program that is found in PATH
+	File    string `toml:"file"`    // or a file
+	Install string `toml:"install"` // the line that installs it
+}
+
+// A SystemProgram is a daemon: it is up when clients begin, and is started again
+// after a crash.
+type SystemProgram struct {
+	Name    string   `toml:"name"`
+	Command string   `toml:"command"`
+	Nodes   []string `toml:"nodes"` // none is all
+}
+
+// An Act is what a client does, once: a command, which has done it when it ends
+// with 0, or a file that comes to be.
+type Act struct {
+	Name    string   `toml:"name"`
+	Command string   `toml:"command"`
+	Nodes   []string `toml:"nodes"` // of a command; none is all
+	File    string   `toml:"file"`  // below the share
+	Text    string   `toml:"text"`
+}
+
+//go:embed systems/*.toml
+var systemFiles embed.FS
+
+// SystemNames are those of the systems that come with screwtape.
+func SystemNames() []string {
+	var names []string
+	entries, _ := systemFiles.ReadDir("systems")
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".toml"))
+	}
+	return names
+}
+
+// ReadSystem reads the system file of that name and checks it, or else finds the
+// system of that name which comes with screwtape. It gives what a header's line
+// "system" says of it: the text, or the name. Errors say FILE:LINE: what; mend.
+func ReadSystem(name string) (string, error) {
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err := parseSystem(name)
+		return name, err
+	}
+	if err != nil {
+		return "", err
+	}
+	_, err = ParseSystemFile(name, string(data))
+	return string(data), err
+}
+
+// parseSystem reads what a header says of a system: the file's text, or the name
+// of one that comes with screwtape.
+func parseSystem(text string) (*System, error) {
+	if strings.Contains(text, "\n") {
+		return ParseSystemFile("system", text)
+	}
+	data, err := systemFiles.ReadFile("systems/" + text + ".toml")
+	if err != nil {
+		return nil, fmt.Errorf("there is no system file %s, and no system of that name; there are %s", text, strings.Join(SystemNames(), ", "))
+	}
+	return ParseSystemFile(text+".toml", string(data))
+}
+
+// ParseSystemFile reads a system file's text; file is what errors call it.
+func ParseSystemFile(file, text string) (*System, error) {
+	s := &System{Clock: "virtual", Promise: check.ExactlyOnce}
+	d := toml.NewDecoder(strings.NewReader(text)).DisallowUnknownFields()
+	err := d.Decode(s)
+	var unknown *toml.StrictMissingError
+	var syntax *toml.DecodeError
+	switch {
+	case errors.As(err, &unknown):
+		row, _ := unknown.Errors[0].Position()
+		key := unknown.Errors[0].Key()
+		return nil, fmt.Errorf("%s:%d: there is no key %q; leave it out, or see docs/systems.md for the keys that there are", file, row, strings.Join(key, "."))
+	case errors.As(err, &syntax):
+		row, _ := syntax.Position()
+		return nil, fmt.Errorf("%s:%d: %s; mend the line", file, row, strings.TrimPrefix(syntax.Error(), "toml: "))
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if f := s.fault(); f != nil {
+		return nil, fmt.Errorf("%s:%d: %s; %s", file, lineOf(text, f.table, f.number, f.key), f.what, f.mend)
+	}
+	return s, nil
+}
+
+// A fault is the first thing that is wrong with a system file.
+type fault struct {
+	table  string // "" is the part above the first table
+	number int    // which of the tables of that name
+	key    string
+	what   string
+	mend   string
+}
+
+// places are what files can mean for a message in a system file.
+var places = []string{check.Pck, check.Bak, check.Psv, check.Shunt, check.Tmp, check.UnservedSlice}
+
+func (s *System) fault() *fault {
+	top := func(key, what, mend string) *fault { return &fault{"", 0, key, what, mend} }
+	switch {
+	case s.Name == "":
+		return top("name", "the system has no name", `begin with name = "..."`)
+	case s.Workload != "state" && s.Workload != "queue":
+		return top("workload", fmt.Sprintf("workload is %q", s.Workload), `write "state" or "queue"`)
+	case s.Clock != "virtual" && s.Clock != "real":
+		return top("clock", fmt.Sprintf("clock is %q", s.Clock), `write "virtual" or "real"`)
+	case !slices.Contains(check.Promises, s.Promise):
+		return top("promise", fmt.Sprintf("promise is %q", s.Promise), fmt.Sprintf("write one of %v", check.Promises))
+	case s.Workload == "state" && s.Read == "":
+		return top("read", "nothing says what the state is", `write read = "..." with a command that prints it`)
+	case s.Workload == "queue" && s.Read != "":
+		return top("read", "a queue has no state to read", "leave it out")
+	case s.Workload == "state" && (len(s.Delivered) > 0 || len(s.Places) > 0 || s.Misleading != ""):
+		return top("workload", "delivered, places and misleading are a queue's", `leave them out, or write workload = "queue"`)
+	case len(s.Acts) == 0:
+		return top("name", "nobody does anything", "add an [[act]]")
+	}
+	if _, err := regexp.Compile(s.Misleading); err != nil {
+		return top("misleading", err.Error(), "mend the pattern")
+	}
+	for _, p := range slices.Sorted(maps.Keys(s.Places)) {
+		if !slices.Contains(places, s.Places[p]) {
+			return &fault{"places", 0, p, fmt.Sprintf("%q is no place", s.Places[p]), "write one of " + strings.Join(places, ", ")}
+		}
+		if _, err := path.Match(p, ""); err != nil {
+			return &fault{"places", 0, p, err.Error(), "mend the pattern"}
+		}
+	}
+	for i, n := range s.Needs {
+		if (n.Command == "") == (n.File == "") || n.Install == "" {
+			return top("needs", fmt.Sprintf("need %d does not say what and how to install it", i+1), `write {command = "...", install = "..."} or {file = "...", install = "..."}`)
+		}
+	}
+	names := map[string]bool{}
+	for i, p := range s.Programs {
+		if f := nameFault("program", i, p.Name, names); f != nil {
+			return f
+		}
+		if p.Command == "" {
+			return &fault{"program", i, "name", "the program " + p.Name + " has no command", `write command = "..."`}
+		}
+	}
+	for i, a := range s.Acts {
+		if f := nameFault("act", i, a.Name, names); f != nil {
+			return f
+		}
+		switch {
+		case (a.Command == "") == (a.File == ""):
+			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command and a file", `write command = "...", or file = "..." and text = "..."`}
+		case a.Command == "" && s.Workload == "state":
+			return &fault{"act", i, "file", "what changes a state is a command", `write command = "..."`}
+		}
+	}
+	return nil
+}
+
+var wordly = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+func nameFault(table string, number int, name string, taken map[string]bool) *fault {
+	switch {
+	case !wordly.MatchString(name):
+		return &fault{table, number, "name", fmt.Sprintf("%q cannot be a name", name), "use lower-case letters, digits and -"}
+	case taken[name]:
+		return &fault{table, number, "name", name + " is there twice", "give each its own name"}
+	}
+	taken[name] = true
+	return nil
+}
+
+// lineOf is the number of the line of a key in one of the tables of that name,
+// or of the table, or 1.
+func lineOf(text, table string, number int, key string) int {
+	line, seen, here := 1, -1, table == ""
+	for i, l := range strings.Split(text, "\n") {
+		l = strings.TrimSpace(l)
+		if strings.HasPrefix(l, "[") && !strings.HasPrefix(l, "[[\"") {
+			here = false
+			if strings.Trim(strings.SplitN(l, "#", 2)[0], "[] ") == table {
+				if seen++; seen == number {
+					here, line = true, i+1
+				}
+			}
+			continue
+		}
+		k, _, ok := strings.Cut(l, "=")
+		if ok && here && strings.Trim(strings.TrimSpace(k), `"'`) == key {
+			return i + 1
+		}
+	}
+	return line
+}
+
+// missing says what the machine lacks for the system, and how it is installed.
+func (s *System) missing() error {
+	for _, n := range s.Needs {
+		var err error
+		if n.Command != "" {
+			_, err = exec.LookPath(n.Command)
+		} else {
+			_, err = os.Stat(n.File)
+		}
+		if err != nil {
+			return &Missing{s.Name, n}
+		}
+	}
+	return nil
+}
+
+// Missing is the error of a test whose programs are not on this machine.
+type Missing struct {
+	System string
+	Need   Need
+}
+
+func (m *Missing) Error() string {
+	return fmt.Sprintf("%s needs %s%s, which is not here; install it: %s", m.System, m.Need.Command, m.Need.File, m.Need.Install)
+}
