@@ -16,17 +16,20 @@ type Cover struct {
 	pairs map[[2]string]bool
 }
 
-// add takes in a schedule that has just been played.
-func (c *Cover) add(w *World, r *Result) {
+// add takes in a schedule that has just been played, and returns the digest of
+// its end.
+func (c *Cover) add(w *World, r *Result) uint64 {
 	if c.Ends == nil {
 		c.Ends, c.pairs = map[uint64]int{}, map[[2]string]bool{}
 	}
-	c.Ends[w.end(r)]++
+	end := w.end(r)
+	c.Ends[end]++
 	for _, s := range r.Steps {
 		if s.Conflict >= 0 {
 			c.pairs[[2]string{undecided(r, s.Conflict), undecided(r, s.Index)}] = true
 		}
 	}
+	return end
 }
 
 // undecided is a step without what came of it.

@@ -91,14 +91,14 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 		if err != nil {
 			return o, fmt.Errorf("schedule %d: %w", o.Schedules+1, err)
 		}
-		o.Cover.add(w, r)
+		end := o.Cover.add(w, r)
 		fresh := o.add(r)
 		c.Search.Learn(fresh, len(r.Steps))
 		if stale++; fresh {
 			stale = 0
 		}
 		if o.Schedules%twiceEvery == 0 {
-			if err := w.again(o, r); err != nil {
+			if err := w.again(o, r, end); err != nil {
 				return o, err
 			}
 		}
@@ -197,8 +197,9 @@ func (o *Outcome) Broken() bool {
 }
 
 // again plays a schedule's tape once more, on fresh processes, and notes where
-// it goes another way.
-func (w *World) again(o *Outcome, r *Result) error {
+// it goes another way, or comes to another end. So processes that were kept alive
+// are held against fresh ones too.
+func (w *World) again(o *Outcome, r *Result, end uint64) error {
 	o.Twice++
 	second, err := w.Replay(r.Tape, Options{Fresh: true})
 	switch {
@@ -208,6 +209,8 @@ func (w *World) again(o *Outcome, r *Result) error {
 		return fmt.Errorf("schedule %d, a second time: %w", o.Schedules, err)
 	case second.Log() != r.Log():
 		o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: %s", o.Schedules, firstDifference(r.Log(), second.Log())))
+	case w.end(second) != end:
+		o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: it left other things on the share", o.Schedules))
 	}
 	return nil
 }
