@@ -110,7 +110,21 @@ func (w *World) atRest() (bool, *Process) {
 	if p := w.lookAgain(); p != nil {
 		return false, p
 	}
+	// Whoever was born since the first look began was born of one that ran
+	// before that look came to it.
+	if known := len(w.threads); w.listAll() != known {
+		return false, w.anyProcess()
+	}
 	return true, nil
+}
+
+// listAll learns of children and threads that are new, and counts all threads.
+func (w *World) listAll() int {
+	w.findChildren()
+	for _, p := range w.looked() {
+		w.listThreads(p)
+	}
+	return len(w.threads)
 }
 
 func (w *World) anyProcess() *Process {
@@ -134,9 +148,8 @@ type look struct {
 // look looks at every thread whose process is not Single, learning of new
 // threads and children, and returns a process that runs, or nil.
 func (w *World) look() *Process {
-	w.findChildren()
+	w.listAll()
 	for _, p := range w.looked() {
-		w.listThreads(p)
 		for _, t := range slices.Clone(p.threads) {
 			l, err := lookAt(p.pid, t.tid)
 			if err != nil {

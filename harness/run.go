@@ -146,7 +146,8 @@ func (w *World) decide(s schedule.Strategy, p *play) error {
 
 // step takes a decision and waits until all that comes of it has come.
 func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
-	w.effects, p.lines = w.effects[:0], nil
+	w.effects = w.effects[:0]
+	p.belated()
 	version := w.store.Version()
 	outcome, err := w.do(p, d)
 	if err != nil {
@@ -408,6 +409,16 @@ func (p *play) append(w *World, d schedule.Decision, f schedule.Footprint) {
 	p.trace.Step(d.Process, d.String(), f)
 }
 
+// belated puts lines that were written when the last step seemed to be over to
+// that step.
+func (p *play) belated() {
+	if n := len(p.Steps); n > 0 {
+		p.Steps[n-1].Lines = append(p.Steps[n-1].Lines, p.lines...)
+		p.Logs = append(p.Logs, p.lines...)
+	}
+	p.lines = nil
+}
+
 // conflict is the last earlier step of another process with which this one
 // conflicts, or -1; it also notes what this one touches.
 func (p *play) conflict(d schedule.Decision, f schedule.Footprint) int {
@@ -453,6 +464,7 @@ func (p *play) ended(w *World, q *Process) {
 
 // finish makes the tape and has the workload judge.
 func (p *play) finish(w *World) {
+	p.belated()
 	p.History = p.recorder.Ops()
 	p.Tape = &schedule.Tape{}
 	p.Tape.Header = append(p.Tape.Header, w.test.Header...)
