@@ -517,7 +517,7 @@ func (f *follower) close() {
 		return
 	}
 	x, p := f.x, f.x.nodes[f.at-1]
-	label := x.relation.learn(f.step, f.touched)
+	label := x.relation.learn(f.step, f.touched, x.delivered(f.at-1))
 	if x.relation.grew {
 		f.free = true
 	}
@@ -529,6 +529,25 @@ func (f *follower) close() {
 	p.Changed = changes(f.touched)
 	p.Barrier = f.step[0].Verb == Wake && x.idle(f.at-1)
 	f.step, f.touched = nil, Footprint{}
+}
+
+// delivered reports whether the process of the step at a point has delivered
+// something since it was started.
+func (x *Exhaustive) delivered(i int) bool {
+	process := family(x.nodes[i].process())
+	for k := i - 1; k >= 0; k-- {
+		p := x.nodes[k]
+		if p.Taken == endOption || family(p.process()) != process {
+			continue
+		}
+		switch x.relation.labels[p.Label].Verb {
+		case Deliver:
+			return true
+		case Start:
+			return false
+		}
+	}
+	return false
 }
 
 // idle reports whether the wake-up at a point was on offer only because nothing

@@ -53,12 +53,13 @@ const (
 	anyChange Resource = "version"    // whether anything on the share has changed: it wakes whoever polls
 	timeGone  Resource = "time"       // how late it is
 	asleep    Resource = "sleep"      // how late it was when a sleep began
-	excuses   Resource = "deliveries" // a crash before a delivery may excuse it, one after it does not
+	excuses   Resource = "deliveries" // a crash of one that has delivered excuses a delivery after it, not one before
 )
 
 // learn notes what an execution of the step touched, and returns the number of
 // the step's label. The step is one decision, or a wake-up with the call after it.
-func (r *relation) learn(step []Decision, f Footprint) int {
+// Of a crash it matters whether its process has delivered something.
+func (r *relation) learn(step []Decision, f Footprint, delivered bool) int {
 	last := step[len(step)-1]
 	var texts []string
 	for _, d := range step {
@@ -66,6 +67,9 @@ func (r *relation) learn(step []Decision, f Footprint) int {
 		texts = append(texts, d.String())
 	}
 	text := strings.Join(texts, "; ")
+	if last.Verb == Crash && delivered {
+		text += "; after a delivery"
+	}
 	id, known := r.index[text]
 	if !known {
 		id = len(r.labels)
@@ -93,7 +97,7 @@ func (r *relation) learn(step []Decision, f Footprint) int {
 		if d.Fault() {
 			touch(writes, Resource("budget:"+d.Verb))
 		}
-		if d.Verb == Crash {
+		if d.Verb == Crash && delivered {
 			touch(writes, excuses)
 		}
 	}

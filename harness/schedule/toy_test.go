@@ -21,7 +21,7 @@ type toy struct {
 	births    map[string]int
 	dirs      map[string]bool
 	delivered []string // who delivered what, after whose crash; sorted by message
-	crashed   []string
+	crashed   []string // who has crashed after it had delivered something
 	procs     map[string]process
 	budget    int
 	healing   bool
@@ -38,6 +38,7 @@ type process struct {
 	down      bool
 	mutated   bool
 	stale     bool // something has changed since it last woke
+	gave      bool // it has delivered something
 }
 
 // newToy makes a toy from programs by name and files with their data.
@@ -119,7 +120,9 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 	case Crash:
 		t.budget--
 		p.down = true
-		t.crashed = append(t.crashed, d.Process)
+		if p.gave {
+			t.crashed = append(t.crashed, d.Process)
+		}
 	case Start:
 		p = process{restarted: true, stale: true}
 	case Wake:
@@ -129,7 +132,7 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		f.Writes = append(f.Writes, Resource("m:"+d.Names[0]))
 		t.delivered = append(t.delivered, fmt.Sprintf("%s by %s after %v", d.Names[0], d.Process, t.crashed))
 		slices.SortStableFunc(t.delivered, func(a, b string) int { return strings.Compare(a[:2], b[:2]) })
-		p.mutated = true
+		p.mutated, p.gave = true, true
 	case "list":
 		f.Reads = append(f.Reads, Resource("l:"+d.Names[0]))
 		d.Outcome = strings.Join(t.list(d.Names[0]), " ")
@@ -251,7 +254,7 @@ func (t *toy) state() string {
 	t.write(&b, true)
 	for _, name := range slices.Sorted(maps.Keys(t.procs)) {
 		p := t.procs[name]
-		fmt.Fprintf(&b, "%s %q %v %v %v %v\n", name, p.seen, p.restarted, p.down, p.mutated, p.stale)
+		fmt.Fprintf(&b, "%s %q %v %v %v %v %v\n", name, p.seen, p.restarted, p.down, p.mutated, p.stale, p.gave)
 	}
 	fmt.Fprint(&b, t.budget, t.healing, t.crashed)
 	return b.String()
