@@ -555,7 +555,7 @@ func (c *Cause) sentence(kind string) string {
 		parts = append(parts, part)
 	}
 	if len(parts) == 0 {
-		return kind + " comes about in whatever order"
+		return kind + " in whatever order"
 	}
 	text := kind + " only if "
 	sure := c.Tried > 0 && c.Shown == c.Tried
