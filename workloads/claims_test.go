@@ -82,3 +82,28 @@ func TestDecisiveLine(t *testing.T) {
 		})
 	}
 }
+
+// A crash of the whole node is as good as one of its only program, and what is
+// started on it afterwards lives.
+func TestNodeCrash(t *testing.T) {
+	for _, c := range claims(t) {
+		if c.ID != "N5" {
+			continue
+		}
+		tape := *c.Tape
+		tape.Lines = slices.Clone(c.Tape.Lines)
+		for i := range tape.Lines {
+			if l := &tape.Lines[i]; l.Verb == schedule.Crash || l.Verb == schedule.Start {
+				l.Process = "a"
+			}
+		}
+		c.Tape = &tape
+		o, err := c.Try(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !o.OK {
+			t.Errorf("observed %v, expected %v; %s", o.Observed, o.Expected, o.Problem)
+		}
+	}
+}

@@ -104,19 +104,35 @@ func (g *Group) Join(pid int) error {
 	return g.Add(pid)
 }
 
-// Kill sends SIGKILL to all processes of the group.
+// Kill sends SIGKILL to all processes of the group, which stand still meanwhile.
+//
+// It is not done by cgroup.kill: on Linux 6.18 every process that is started in
+// a group (CLONE_INTO_CGROUP) after that was written once is killed too.
 func (g *Group) Kill() error {
-	if g.v2 != nil {
-		return g.v2.Kill()
-	}
-	if err := g.v1.Freeze(); err != nil {
+	if err := g.Freeze(); err != nil {
 		return err
 	}
-	list, err := g.v1.Processes(cgroup1.Freezer, false)
-	for _, p := range list {
-		unix.Kill(p.Pid, unix.SIGKILL)
+	list, err := g.processes()
+	for _, pid := range list {
+		unix.Kill(pid, unix.SIGKILL)
 	}
-	return errors.Join(err, g.v1.Thaw())
+	return errors.Join(err, g.Thaw())
+}
+
+func (g *Group) processes() ([]int, error) {
+	var list []int
+	if g.v2 != nil {
+		pids, err := g.v2.Procs(true)
+		for _, pid := range pids {
+			list = append(list, int(pid))
+		}
+		return list, err
+	}
+	processes, err := g.v1.Processes(cgroup1.Freezer, false)
+	for _, p := range processes {
+		list = append(list, p.Pid)
+	}
+	return list, err
 }
 
 // Freeze stops all processes of the group, without any of them seeing it.
