@@ -207,3 +207,23 @@ func FuzzParseSystemFile(f *testing.F) {
 		}
 	})
 }
+
+// The system file in docs/systems.md is one.
+func TestDocumentedSystem(t *testing.T) {
+	text, err := os.ReadFile("../docs/systems.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "```toml\n")
+	example, _, ok2 := strings.Cut(rest, "```\n")
+	if !ok || !ok2 {
+		t.Fatal("there is no example")
+	}
+	config := DefaultSystem()
+	config.Text, config.Nemeses = example, []string{"crash"}
+	test, err := NewSystem(config)
+	skipMissing(t, err)
+	if o := search(t, test, err, 3); o.Counts[check.LostUpdate]+o.Counts[check.CorruptState] > 0 {
+		t.Error(describe(o))
+	}
+}

@@ -1,0 +1,214 @@
+package workloads
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+	"screwtape/harness/share"
+)
+
+// A systemQueue is the workload of messages that clients put in and programs
+// deliver. A copy of a message is wherever its Message-ID stands in a file.
+type systemQueue struct {
+	system
+	names   map[string]string // id -> the file that a client made
+	version uint64            // of the store when it was last looked at
+	copies  map[string]copies
+}
+
+// copies is how often a message's id stands in files with deliveries, and in
+// others.
+type copies struct{ delivered, elsewhere int }
+
+// Act puts the messages that are files into place.
+func (q *systemQueue) Act(a *harness.Acts) error {
+	q.names, q.copies, q.version = map[string]string{}, map[string]copies{}, 0
+	n := 0
+	for _, act := range q.Acts {
+		for range q.config.Messages {
+			if act.File == "" {
+				continue
+			}
+			id := "m" + strconv.Itoa(n)
+			n++
+			sum := sha1.Sum([]byte(id))
+			r := strings.NewReplacer("{id}", id, "{hash}", hex.EncodeToString(sum[:]), "{time}", strconv.FormatInt(a.Now.Unix()+int64(n), 10))
+			name := r.Replace(act.File)
+			if err := putFile(a.Share, path.Join("/shared", name), r.Replace(act.Text), false); err != nil {
+				return err
+			}
+			q.names[id] = name
+			a.History.Did("client", "enqueue", id)
+		}
+	}
+	return nil
+}
+
+// ids are those of all messages, in order.
+func (q *systemQueue) ids() []string {
+	ids := slices.Sorted(maps.Keys(q.names))
+	for _, node := range q.config.Nodes {
+		for _, a := range q.Acts {
+			if a.Command != "" && on(a.Nodes, node) {
+				ids = append(ids, actID(node, a.Name))
+			}
+		}
+	}
+	return ids
+}
+
+// Observe notes that a client begins, that a message is in one more file of
+// deliveries, and that it is in no other file any more.
+func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
+	if node, name, ok := strings.Cut(d.Process, "/"); ok && d.Verb == schedule.Start {
+		if slices.ContainsFunc(q.Acts, func(a Act) bool { return a.Name == name }) {
+			h.Add(d.Process, history.Invoke, "enqueue", actID(node, name), "")
+		}
+	}
+	if s.Version() == q.version {
+		return
+	}
+	q.version = s.Version()
+	now := q.count(s)
+	for _, id := range q.ids() {
+		was, is := q.copies[id], now[id]
+		for range is.delivered - was.delivered {
+			h.Did(d.Process, "deliver", id)
+		}
+		if was.elsewhere > 0 && is.elsewhere == 0 {
+			h.Did(d.Process, "remove", id)
+		}
+	}
+	q.copies = now
+}
+
+// count counts all copies that lie on the share.
+func (q *systemQueue) count(s *share.Store) map[string]copies {
+	all := map[string]copies{}
+	ids := q.ids()
+	q.files(s, func(name string, data string) {
+		for _, id := range ids {
+			c := all[id]
+			if n := strings.Count(data, "<"+id+"@"); q.isDelivered(name) {
+				c.delivered += n
+			} else {
+				c.elsewhere += n
+			}
+			all[id] = c
+		}
+	})
+	return all
+}
+
+func (q *systemQueue) files(s *share.Store, fn func(name, data string)) {
+	s.Walk("/shared", func(below string, e share.Entry) {
+		if e.Mode.IsRegular() {
+			if data, err := s.ReadFile("/shared/" + below); err == nil {
+				fn(below, string(data))
+			}
+		}
+	})
+}
+
+func (q *systemQueue) isDelivered(name string) bool {
+	return slices.ContainsFunc(q.Delivered, func(p string) bool { return matchName(p, name) })
+}
+
+// matchName matches a path below the share; a pattern without "/" is for its
+// last element.
+func matchName(pattern, name string) bool {
+	if !strings.Contains(pattern, "/") {
+		name = path.Base(name)
+	}
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+// Note says which message lies at a path.
+func (q *systemQueue) Note(_ string, data []byte) string {
+	for _, id := range q.ids() {
+		if strings.Contains(string(data), "<"+id+"@") {
+			return id
+		}
+	}
+	return ""
+}
+
+// Judge looks where copies of the messages lie, how often each was delivered,
+// and what programs said of them; and whether a client failed although nobody
+// was in its way.
+func (q *systemQueue) Judge(e *harness.End) check.Verdict {
+	places := map[string][]string{}
+	q.files(e.Share, func(name, data string) {
+		if id := q.Note(name, []byte(data)); id != "" && !q.isDelivered(name) {
+			places[id] = append(places[id], q.place(name, e))
+		}
+	})
+	acts := q.acts(e.History)
+	ops := slices.Clone(e.History)
+	for _, l := range acts {
+		if l.entered {
+			ops = append(ops, history.Op{Process: l.process, Type: history.OK, F: "enqueue", Value: l.id()})
+		}
+	}
+	v := check.JudgeMessages(q.Promise, check.Messages(ops, places), q.misleading(e))
+	var more []check.Anomaly
+	if e.Bounded == "" {
+		more = failedAlone(acts)
+	}
+	for _, p := range e.Down {
+		more = append(more, check.Anomaly{Kind: check.Stuck, Subject: p, Step: -1,
+			Explanation: p + " ends by itself each time that it is started, and is started no more"})
+	}
+	if len(more) > 0 {
+		v.Verdict, v.Anomalies = check.Invalid, append(v.Anomalies, more...)
+	}
+	return v
+}
+
+// place says what it means for a message to lie there. What lies in a queue when
+// all has come to rest, with every program up, none of them takes.
+func (q *systemQueue) place(name string, e *harness.End) string {
+	for _, p := range slices.Sorted(maps.Keys(q.Places)) {
+		if matchName(p, name) {
+			return q.Places[p]
+		}
+	}
+	if e.Bounded == "" && len(e.Down) == 0 {
+		return check.UnservedSlice
+	}
+	return check.Pck
+}
+
+// misleading are the lines in which programs take a message for damaged: by its
+// id, or by the name of the file that a client made.
+func (q *systemQueue) misleading(e *harness.End) []check.Misleading {
+	if q.Misleading == "" {
+		return nil
+	}
+	pattern := regexp.MustCompile(q.Misleading)
+	about := func(line string) (string, bool) {
+		m := pattern.FindStringSubmatch(line)
+		if m == nil {
+			return "", false
+		}
+		for _, id := range q.ids() {
+			base := strings.TrimSuffix(path.Base(q.names[id]), path.Ext(q.names[id]))
+			if len(m) < 2 || m[1] == id || q.names[id] != "" && strings.Contains(m[1], base) {
+				return id, true
+			}
+		}
+		return "", false
+	}
+	return check.FindMisleading(e.Steps, about, func(string) bool { return false })
+}
