@@ -46,10 +46,11 @@ type Process struct {
 	output  int    // read end of its output; 0 when closed
 	partial []byte // of a line that has not ended yet
 
-	mutated bool   // its last step changed something that others can see, or it has taken none in this schedule
-	woke    uint64 // version of the share when it last woke; 0 if it has not
-	idle    int    // how often it has woken since without any change
-	paused  bool   // nothing of it goes on
+	mutated   bool   // its last step changed something that others can see, or it has taken none in this schedule
+	woke      uint64 // version of the share when it last woke; 0 if it has not
+	idle      int    // how often it has woken since without any change
+	overslept int    // the world's, when it last woke
+	paused    bool   // nothing of it goes on
 
 	timed     bool                  // it is in virtual time
 	begun     bool                  // timed: its vDSO is switched off
@@ -120,7 +121,7 @@ func (w *World) start(p *Process) error {
 	}
 	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
 	p.born, p.children, p.mutated, p.paused = 0, 0, false, false
-	p.woke, p.idle, p.random, p.deadlines = 0, 0, nil, nil
+	p.woke, p.idle, p.overslept, p.random, p.deadlines = 0, 0, 0, nil, nil
 	p.timed, p.begun, p.compiled = p.program.Timed, false, 0
 	p.inner = 1000*(p.index+1) + pidsOfStart*p.starts
 	p.forks, p.exiting = 0, false
@@ -264,7 +265,7 @@ func (w *World) newborn(h *host, s status) *Process {
 	child := &Process{label: label, parent: parent, host: h, alive: true, pid: s.group, relist: true}
 	if parent != nil {
 		child.timed = parent.timed
-		child.woke, child.idle = parent.woke, parent.idle
+		child.woke, child.idle, child.overslept = parent.woke, parent.idle, parent.overslept
 	}
 	w.others = append(w.others, child)
 	return child

@@ -26,7 +26,7 @@ func (w *World) reset(fresh bool) error {
 		return err
 	}
 	w.store.Restore(w.prepared)
-	w.now = 0
+	w.now, w.overslept = 0, 0
 	for _, p := range w.programs {
 		if p.alive {
 			continue
@@ -40,12 +40,12 @@ func (w *World) reset(fresh bool) error {
 			return err
 		}
 	}
-	w.now = 0
+	w.now, w.overslept = 0, 0
 	for _, h := range w.hosts {
 		h.ticks, h.skew, h.rate, h.since, h.gained = 0, 0, 0, 0, 0
 	}
 	for _, p := range w.programs {
-		p.woke, p.idle, p.mutated, p.paused, p.random = 0, 0, true, false, nil
+		p.woke, p.idle, p.overslept, p.mutated, p.paused, p.random = 0, 0, 0, true, false, nil
 		for _, t := range p.threads {
 			t.until = t.sleep
 		}

@@ -308,7 +308,7 @@ func (w *World) options(p *play) []schedule.Option {
 			case t.asleep:
 				wake := schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: schedule.Wake}}
 				switch w.waking(q) {
-				case fresh:
+				case fresh, overtaken:
 					wakes = append(wakes, wake)
 				case later:
 					laters = append(laters, wake)

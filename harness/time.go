@@ -213,9 +213,10 @@ func readTimespec(tid int, addr uint64) (time.Duration, error) {
 type rest int
 
 const (
-	fast  rest = iota // it sees no change since it last went round: it sleeps on
-	fresh             // something has changed, or it has not gone round yet
-	later             // nothing has changed, but its horizon lets more time pass
+	fast      rest = iota // it sees no change since it last went round: it sleeps on
+	fresh                 // something has changed, or it has not gone round yet
+	overtaken             // nothing has changed, but another has overslept meanwhile
+	later                 // nothing has changed, but its horizon lets more time pass
 )
 
 // waking says whether the process, asleep, may wake up now.
@@ -227,11 +228,15 @@ const (
 // woken later and later, each time after twice as long, until the horizon: a
 // sleep may take longer than was asked for, so no program can object. A
 // program that counts its own rounds sees as many as there are doublings. Who
-// polls by children that sleep, as a shell does, is one program with them.
+// polls by children that sleep, as a shell does, is one program with them. When
+// one has overslept, the others may wake at that time too: what expires then
+// expires for all.
 func (w *World) waking(p *Process) rest {
 	switch {
 	case p.woke == 0 || p.woke != w.store.Version():
 		return fresh
+	case p.horizon() > 0 && p.overslept != w.overslept:
+		return overtaken
 	case w.now+w.jump(p) <= p.horizon():
 		return later
 	}
@@ -265,14 +270,17 @@ func (w *World) wake(t *Thread) {
 	w.now = max(w.now, t.until)
 	switch w.waking(p) {
 	case later:
-		w.now += w.jump(p)
+		if by := w.jump(p); by > 0 {
+			w.now += by
+			w.overslept++
+		}
 		p.idle++
-	default:
+	case fresh:
 		p.idle = 0
 	}
-	p.woke = w.store.Version()
+	p.woke, p.overslept = w.store.Version(), w.overslept
 	for q := p.parent; q != nil; q = q.parent {
-		q.woke, q.idle = p.woke, p.idle
+		q.woke, q.idle, q.overslept = p.woke, p.idle, p.overslept
 	}
 	t.timeOut()
 }

@@ -26,11 +26,12 @@ type World struct {
 	sources map[int]source
 	sinks   int // eventfd that the mail sinks write
 
-	now      time.Duration // virtual time since Epoch
-	prepared *share.Snapshot
-	play     *play          // the schedule that is being played, or nil
-	effects  []share.Effect // of the step that is being taken
-	failed   error          // of the harness itself; the world is of no use after it
+	now       time.Duration // virtual time since Epoch
+	overslept int           // how often a sleeper has overslept
+	prepared  *share.Snapshot
+	play      *play          // the schedule that is being played, or nil
+	effects   []share.Effect // of the step that is being taken
+	failed    error          // of the harness itself; the world is of no use after it
 }
 
 // A host is a node with what the controller serves it.
