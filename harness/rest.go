@@ -210,6 +210,9 @@ func (w *World) looked() []*Process {
 // has left the processor. One in uninterruptible sleep waits for a disk, unless
 // it waits for its child in vfork(2).
 func (t *Thread) runs(l look) bool {
+	if l.state == 'R' || l.state == 'W' {
+		return true // were it to sleep and be woken before the second look, that would see no difference
+	}
 	nr, err := node.CurrentCall(t.tid)
 	if err != nil {
 		return true
