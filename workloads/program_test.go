@@ -36,7 +36,7 @@ func lockBy(text string, nemeses ...string) ProgramConfig {
 // reals are the examples of docs/found.md.
 var reals = []real{
 	{"flock", "flock", "util-linux", lockBy("flock {file} {critical}", "crash"), 10, nil},
-	{"flock and rm", "flock", "util-linux", lockBy("flock {file} {critical}; rm -f {file}"), 10, []string{check.StolenLock}},
+	{"flock and rm", "flock", "util-linux", lockBy("flock {file} {critical}; rm -f {file}"), 80, []string{check.SplitBrain, check.StolenLock}},
 	{"mkdir", "mkdir", "coreutils", lockBy("mkdir {file} && {critical} && rmdir {file}", "crash"), 10, []string{check.Stuck}},
 	{"set -C", "rm", "coreutils", lockBy("set -C; until : >{file}; do sleep 1; done 2>/dev/null; {critical}; rm {file}", "crash"), 4, []string{check.Stuck}},
 	{"ln", "ln", "coreutils", lockBy("echo >{file}.{node}$$; ln {file}.{node}$$ {file} && {critical} && rm {file}; rm {file}.{node}$$", "crash"), 10, []string{check.Stuck, check.Stranded}},
