@@ -244,7 +244,7 @@ func (q *inquiry) neighbours(i, j int) bool {
 
 // maxTurns bounds how many pairs of steps are turned: each is played twice, on
 // fresh processes.
-const maxTurns = 50
+const maxTurns = 24
 
 // count is the number of neighbours.
 func (q *inquiry) count() int {
