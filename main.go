@@ -1,5 +1,4 @@
-// Screwtape is a fault-injection harness for programs that coordinate through
-// files on a shared directory.
+// Screwtape injects faults into programs that share a directory.
 package main
 
 import (

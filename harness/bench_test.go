@@ -3,6 +3,7 @@ package harness
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -20,6 +21,20 @@ func init() {
 			}
 			unix.Write(1, b[:])
 		}
+	}
+	probes["time"] = func(args []string) int { // reads its clock, or sleeps
+		n, _ := strconv.Atoi(args[1])
+		p := newProber("absolute")
+		p.sleep(slowSleep)
+		for range n {
+			if args[0] == "clock" {
+				p.sys(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, blank{})
+			} else {
+				p.sleep(fastSleep)
+			}
+		}
+		p.sleep(slowSleep)
+		return 0
 	}
 	probes["untrapped"] = func(args []string) int { // calls of getppid(2)
 		n, _ := strconv.Atoi(args[0])
@@ -47,6 +62,9 @@ func BenchmarkGate(b *testing.B) {
 			}
 		})
 	}
+	for _, what := range []string{"clock", "sleep"} {
+		b.Run("virtual time="+what, func(b *testing.B) { benchTime(b, what) })
+	}
 	b.Run("call=untrapped", func(b *testing.B) { benchProbe(b, "untrapped") })
 	b.Run("pipe ping-pong", func(b *testing.B) {
 		cmd := exec.Command("/proc/self/exe")
@@ -71,6 +89,16 @@ func BenchmarkGate(b *testing.B) {
 	})
 }
 
+// benchTime gives what a clock read, or a sleep with its wake-up, costs.
+func benchTime(b *testing.B, what string) {
+	s, t := benchProbe(b, "time", what)
+	if what == "sleep" {
+		for range b.N {
+			s.wake(t)
+		}
+	}
+}
+
 // benchProbe brings a probe to the first of b.N calls, and starts the clock.
 func benchProbe(b *testing.B, args ...string) (stage, *Thread) {
 	p := probeProgram("a", "probe", true, append(append([]string{probeName}, args...), strconv.Itoa(b.N)))
@@ -85,7 +113,8 @@ func benchProbe(b *testing.B, args ...string) (stage, *Thread) {
 }
 
 // BenchmarkStart is from fork to exit: of the runner that has nothing to do,
-// beside that of a program that does nothing; by themselves, and in a node.
+// beside that of the same executable doing nothing, and of an empty Go program;
+// by themselves, and in a node.
 func BenchmarkStart(b *testing.B) {
 	dir := b.TempDir()
 	alone := func(args ...string) func(b *testing.B) {
@@ -101,6 +130,18 @@ func BenchmarkStart(b *testing.B) {
 	}
 	b.Run("runner", alone("screwtape-runner", "queue", "--dir", dir, "--until-empty"))
 	b.Run("nothing", alone(probeName, "start"))
+	b.Run("empty Go program", func(b *testing.B) {
+		exe := filepath.Join(b.TempDir(), "empty")
+		if out, err := exec.Command("go", "build", "-o", exe, "testdata/empty.go").CombinedOutput(); err != nil {
+			b.Skipf("no Go here: %v %s", err, out)
+		}
+		b.ResetTimer()
+		for range b.N {
+			if err := exec.Command(exe).Run(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("nothing in a node", func(b *testing.B) {
 		p := probeProgram("a", "probe", true, []string{probeName, "start"})
 		p.Late, p.Once = true, true
