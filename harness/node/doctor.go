@@ -133,8 +133,8 @@ func sysctl(name string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// checkCgroup says which cgroups there are. A node's end does not hang on them:
-// its programs die with its init.
+// checkCgroup says which cgroups there are, and whether nodes get one. A node's
+// end does not hang on that: its programs die with its init.
 func checkCgroup() Check {
 	c := Check{What: "cgroup", OK: true, Found: "none"}
 	var top, unified unix.Statfs_t
@@ -152,6 +152,10 @@ func checkCgroup() Check {
 			c.Found = "v1"
 		}
 	}
-	c.Found += "; not needed: what runs on a node dies with the node's init"
+	if dir, _, ok := groupTop(); ok && unix.Access(dir, unix.W_OK) == nil {
+		c.Found += "; each node gets one"
+	} else {
+		c.Found += "; none can be made here: a node's programs are killed one by one"
+	}
 	return c
 }
