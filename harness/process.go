@@ -126,6 +126,7 @@ func (w *World) start(p *Process) error {
 	p.inner = 1000*(p.index+1) + pidsOfStart*p.starts
 	p.forks, p.exiting = 0, false
 	p.starts++
+	p.host.launching++
 	return p.host.Launch(node.Launch{
 		Path: p.program.Path, Args: p.program.Args, Dir: cmpOr(p.program.Dir, "/"),
 		Env: p.program.Env, PID: p.inner, Output: wr, Timed: p.program.Timed,
@@ -278,8 +279,7 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 	p := t.proc
 	p.relist = true
 	if p.program != nil && p.program.Single {
-		h.Continue() // it makes threads alone, which nobody sees
-		return nil
+		return w.forkAs(p.host, fork{h, 0}) // it makes threads alone, which nobody sees
 	}
 	if !newThread(t.tid, h) {
 		if p.children > 0 {
@@ -293,30 +293,45 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 	}
 	root.forks++
 	if root.program == nil || root.forks >= pidsOfStart {
-		h.Continue()
-		return nil
+		return w.forkAs(p.host, fork{h, 0})
 	}
-	host := p.host
-	host.forks = append(host.forks, fork{h, root.inner + root.forks})
-	if len(host.forks) == 1 {
-		return host.SetNextPID(host.forks[0].pid)
-	}
-	return nil
+	return w.forkAs(p.host, fork{h, root.inner + root.forks})
 }
 
-// A fork waits for the node's agent to set the pid that it will get.
+// A fork waits for the node's agent to set the pid that it will get; with 0 it
+// may have any, and waits only for those before it.
 type fork struct {
 	held *node.Held
 	pid  int
 }
 
-// forkNext lets the first of the forks that wait go on: its pid is set.
-func (w *World) forkNext(h *host) error {
-	h.forks[0].held.Continue()
-	if h.forks = h.forks[1:]; len(h.forks) > 0 {
-		return h.SetNextPID(h.forks[0].pid)
+// forkAs lets a fork go on in its turn. Whatever takes a pid on a node does so
+// one after the other, starts of programs too: in between, one could take the
+// other's.
+func (w *World) forkAs(h *host, f fork) error {
+	h.forks = append(h.forks, f)
+	if len(h.forks) == 1 && h.launching == 0 {
+		return w.forkNext(h)
 	}
 	return nil
+}
+
+// forkNext has the pid set for the first of the forks that wait, and lets those
+// go on that need none.
+func (w *World) forkNext(h *host) error {
+	for len(h.forks) > 0 {
+		if pid := h.forks[0].pid; pid != 0 {
+			return h.SetNextPID(pid)
+		}
+		w.forked(h)
+	}
+	return nil
+}
+
+// forked lets the first of the forks that wait go on.
+func (w *World) forked(h *host) {
+	h.forks[0].held.Continue()
+	h.forks = h.forks[1:]
 }
 
 // newThread reports whether a call makes a thread, not a process.
@@ -393,7 +408,15 @@ func (w *World) onEvent(h *host) error {
 		return err
 	}
 	if e.Set {
+		w.forked(h)
 		return w.forkNext(h)
+	}
+	if e.Started {
+		if h.launching--; h.launching == 0 {
+			if err := w.forkNext(h); err != nil {
+				return err
+			}
+		}
 	}
 	for _, p := range w.programs {
 		if p.host != h || !p.alive || p.inner != e.PID {

@@ -37,14 +37,15 @@ type World struct {
 // A host is a node with what the controller serves it.
 type host struct {
 	*node.Node
-	mail   *sink
-	mounts []*share.Mount // at sharePlace and at localPlace
-	ticks  time.Duration  // how often its clock was read, in microseconds
-	forks  []fork         // that wait for their pids
-	skew   time.Duration  // how far its real-time clock was set ahead
-	rate   float64        // how fast its clocks run, less 1 ...
-	since  time.Duration  // ... from then on
-	gained time.Duration  // what they had gained by then
+	mail      *sink
+	mounts    []*share.Mount // at sharePlace and at localPlace
+	ticks     time.Duration  // how often its clock was read, in microseconds
+	launching int            // programs that are being started
+	forks     []fork         // that wait for their pids
+	skew      time.Duration  // how far its real-time clock was set ahead
+	rate      float64        // how fast its clocks run, less 1 ...
+	since     time.Duration  // ... from then on
+	gained    time.Duration  // what they had gained by then
 }
 
 // A source is a descriptor and what to do when it is readable.
