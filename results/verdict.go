@@ -78,7 +78,7 @@ type Cell struct {
 	Flag      string   `json:"flag"`    // given to the start, such as "-s"
 	Holder    string   `json:"holder"`  // who holds the lock
 	Outcome   string   `json:"outcome"` // what came of the start
-	Exit      int      `json:"exit"`    // its exit code
+	Exit      int      `json:"exit"`    // its exit code; -1 where it runs on as the master
 	Removed   []string `json:"removed"` // files that it took away
 	Anomalies []string `json:"anomalies"`
 }

@@ -54,7 +54,7 @@ func TestTruthTable(t *testing.T) {
 	if long(0, 1) == 0 && !*update {
 		t.Skip("the whole truth table is played in the long tests alone (SCREWTAPE_LONG)")
 	}
-	cells, err := TruthTable(context.Background())
+	cells, err := TruthTable(context.Background(), func(c Cell) { t.Logf("%s %s, %s: %s", c.Profile, c.Flag, c.Holder, c.Outcome) })
 	if err != nil {
 		t.Fatal(err)
 	}

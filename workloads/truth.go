@@ -56,8 +56,8 @@ func Flags(version string) []string {
 var starts = map[string]string{"start": "start", "start -s": "start:-s", "start --force": "start:--force",
 	"master": "start:--direct", "master --force": "start:--direct:--force"}
 
-// TruthTable plays every cell.
-func TruthTable(ctx context.Context) ([]Cell, error) {
+// TruthTable plays every cell, and tells done of each as it comes out.
+func TruthTable(ctx context.Context, done func(Cell)) ([]Cell, error) {
 	var cells []Cell
 	for _, version := range []string{"2.1.15", "2.1.39", "3.3.8"} {
 		for _, flag := range Flags(version) {
@@ -70,6 +70,7 @@ func TruthTable(ctx context.Context) ([]Cell, error) {
 					return nil, fmt.Errorf("truth table, %s %s, %s: %w", version, flag, holder, err)
 				}
 				cells = append(cells, c)
+				done(c)
 			}
 		}
 	}

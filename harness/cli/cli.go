@@ -218,7 +218,7 @@ func (c *command) newRoot() *cobra.Command {
 		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
 	})
 	root.PersistentFlags().StringVar(&c.root, "results", results.DefaultRoot, "keep runs below this `directory`")
-	root.AddCommand(c.newReproduce(), c.newTest(), c.newReplay(), c.newShrink(), c.newAnalyze(),
+	root.AddCommand(c.newReproduce(), c.newTruth(), c.newTest(), c.newReplay(), c.newShrink(), c.newAnalyze(),
 		c.newServe(), c.newList(), c.newDoctor(), c.newRunner())
 	return root
 }

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"screwtape/harness/check"
+	"screwtape/results"
+	"screwtape/workloads"
+)
+
+func (c *command) newTruth() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "truth",
+		Short: "Try what each version's cleanup flags do with another master's lock",
+		Long: `Start a master with and without each version's flag for stale locks, while the
+lock is held by nobody, by a living or a dead master of this host or of another,
+expired or not, or by one whose pid was given out again; and print the table of
+what came of it, as docs/truth-table.md has it. Every cell is played with real
+processes, which takes a minute or two.`,
+		Example: `  screwtape truth >truth.md
+  screwtape truth --json | jq '.cells[] | select(.anomalies != [])'`,
+		Args: arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.truth(cmd.Context(), asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as one JSON object")
+	return cmd
+}
+
+func (c *command) truth(ctx context.Context, asJSON bool) error {
+	if err := enter(); err != nil {
+		return err
+	}
+	run, err := c.begin(results.Test{Name: "truth"})
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	report := results.Report{Test: "truth", Run: run.Dir, Verdict: check.Valid}
+	cells, err := workloads.TruthTable(ctx, func(cell workloads.Cell) {
+		fmt.Fprintf(c.err, "%s %s, %s: %s\n", cell.Profile, cell.Flag, cell.Holder, cell.Outcome)
+	})
+	if err != nil {
+		return err
+	}
+	for i, cell := range cells {
+		if _, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String()); err != nil {
+			return err
+		}
+		report.Cells = append(report.Cells, results.Cell{Profile: cell.Profile, Flag: cell.Flag, Holder: cell.Holder,
+			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies})
+	}
+	report.Schedules, report.Seconds = len(cells), time.Since(began).Seconds()
+	if err := run.WriteVerdict(report); err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(c.out, report)
+	}
+	_, err = fmt.Fprint(c.out, workloads.MarkdownTruth(cells))
+	return err
+}
+
+// exitCode is the number in "exit 0", or -1 for a command that runs on as the
+// master.
+func exitCode(text string) int {
+	code := -1
+	fmt.Sscanf(text, "exit %d", &code)
+	return code
+}
