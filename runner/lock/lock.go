@@ -75,7 +75,6 @@ type File struct {
 	claim    string
 	lifetime time.Duration
 	log      func(line string)
-	made     int
 }
 
 // New gives the lock at path, which nobody has taken by that. Lines for the
