@@ -80,7 +80,7 @@ func TestHelp(t *testing.T) {
 	for line := range strings.Lines(root.Example) {
 		checkExample(t, root, line)
 	}
-	want := []string{"analyze", "doctor", "list", "replay", "reproduce", "runner", "serve", "shrink", "test"}
+	want := []string{"analyze", "doctor", "list", "replay", "reproduce", "runner", "serve", "shrink", "test", "truth"}
 	slices.Sort(names)
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
