@@ -115,6 +115,7 @@ func (w *World) start(p *Process) error {
 		return err
 	}
 	defer wr.Close()
+	p.closeOutput(w) // what an earlier start left behind may still hold the other end
 	p.output = r
 	if err := w.watch(r, func() error { return w.onOutput(p) }); err != nil {
 		return err
@@ -123,7 +124,7 @@ func (w *World) start(p *Process) error {
 	p.born, p.children, p.mutated, p.paused = 0, 0, false, false
 	p.woke, p.idle, p.overslept, p.random, p.deadlines = 0, 0, 0, nil, nil
 	p.timed, p.begun, p.compiled = p.program.Timed, false, 0
-	p.inner = 1000*(p.index+1) + pidsOfStart*p.starts
+	p.inner = pidsOfProgram*(p.index+1) + pidsOfStart*p.starts
 	p.forks, p.exiting = 0, false
 	p.starts++
 	p.host.launching++
@@ -135,7 +136,11 @@ func (w *World) start(p *Process) error {
 
 // pidsOfStart is how many pids each start of a program has for itself and what
 // it forks; those of any further children follow from what else runs.
-const pidsOfStart = 100
+// A program has room for so many starts that they do not reach the next one's.
+const (
+	pidsOfStart   = 50
+	pidsOfProgram = 1000
+)
 
 func cmpOr(a, b string) string {
 	if a != "" {
@@ -153,7 +158,7 @@ func (w *World) kill(p *Process) {
 		w.doomed(p)
 	}
 	for _, c := range slices.Clone(w.others) {
-		if c.alive && c.parent == p {
+		if c.alive && !c.killed && c.descends(p) {
 			w.kill(c)
 		}
 	}
@@ -444,6 +449,9 @@ func (w *World) ended(p *Process) {
 	}
 	if !p.killed {
 		p.exits++
+	}
+	if p.program == nil {
+		w.buried[p.pid] = true
 	}
 	if p.parent != nil && p.parent.alive {
 		w.signalled(p.parent, unix.SIGCHLD)

@@ -13,20 +13,19 @@ import (
 // prepared, the clocks at Epoch, every program up, and idle.
 func (w *World) reset(fresh bool) error {
 	for _, p := range w.programs {
-		if fresh || p.program.Late || p.starts > 1 || !p.alive || !p.sleeping() {
+		if fresh || !p.stays() {
 			w.kill(p)
 		}
 	}
-	for _, p := range w.others {
-		if p.alive && !w.lives(p.parent) {
-			w.kill(p)
-		}
+	for _, p := range slices.Clone(w.others) {
+		w.kill(p) // left behind: what stays has none
 	}
 	if err := w.settle(); err != nil {
 		return err
 	}
 	w.store.Restore(w.prepared)
-	w.now, w.overslept = 0, 0
+	w.setClocks()
+	clear(w.buried)
 	for _, p := range w.programs {
 		if p.alive {
 			continue
@@ -40,10 +39,7 @@ func (w *World) reset(fresh bool) error {
 			return err
 		}
 	}
-	w.now, w.overslept = 0, 0
-	for _, h := range w.hosts {
-		h.ticks, h.skew, h.rate, h.since, h.gained = 0, 0, 0, 0, 0
-	}
+	w.setClocks()
 	for _, p := range w.programs {
 		p.woke, p.idle, p.overslept, p.mutated, p.paused, p.random = 0, 0, 0, true, false, nil
 		for _, t := range p.threads {
@@ -53,8 +49,19 @@ func (w *World) reset(fresh bool) error {
 	return nil
 }
 
-// lives reports whether the process goes on into the next schedule.
-func (w *World) lives(p *Process) bool { return p != nil && p.alive && p.pid != 0 && p.sleeping() }
+// setClocks sets the clocks of all nodes to Epoch.
+func (w *World) setClocks() {
+	w.now, w.overslept = 0, 0
+	for _, h := range w.hosts {
+		h.ticks, h.skew, h.rate, h.since, h.gained = 0, 0, 0, 0, 0
+	}
+}
+
+// stays reports whether a program can go on into the next schedule as if it had
+// just been started: it sleeps, and has nothing that a fresh one would not have.
+func (p *Process) stays() bool {
+	return p.alive && p.starts == 1 && !p.program.Late && p.children == 0 && len(p.timers) == 0 && p.sleeping()
+}
 
 // warmUp starts a program and lets it do what it does, alone, until it sleeps.
 func (w *World) warmUp(p *Process) error {

@@ -308,7 +308,7 @@ func (w *World) discover() {
 	}
 	slices.Sort(pids)
 	for _, pid := range pids {
-		if pid == os.Getpid() || w.threads[pid] != nil || w.agent(pid) {
+		if pid == os.Getpid() || w.threads[pid] != nil || w.buried[pid] || w.agent(pid) {
 			continue
 		}
 		s, err := readStatus(pid)

@@ -188,7 +188,7 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		if h := w.host(d.Process); h != nil && h.Group != nil {
 			h.Group.Kill() // all at once; below it is noted of each
 		}
-		for _, q := range w.programs {
+		for _, q := range w.all() {
 			if q.label == d.Process || q.host.Name == d.Process {
 				w.kill(q)
 			}

@@ -21,6 +21,7 @@ type World struct {
 	programs []*Process // the test's, in order
 	others   []*Process // their children, in order of birth
 	threads  map[int]*Thread
+	buried   map[int]bool // pids of children that have ended, and may lie about until their parents ask
 
 	poll    int // epoll over everything below
 	sources map[int]source
@@ -53,7 +54,7 @@ type source func() error
 
 // NewWorld makes the nodes of a test. Nothing runs on them yet.
 func NewWorld(t *Test) (*World, error) {
-	w := &World{test: t, threads: map[int]*Thread{}, sources: map[int]source{}}
+	w := &World{test: t, threads: map[int]*Thread{}, buried: map[int]bool{}, sources: map[int]source{}}
 	w.store = share.NewStore(func() time.Time { return Epoch.Add(w.now) })
 	var err error
 	if w.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
