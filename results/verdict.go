@@ -62,14 +62,15 @@ type Anomaly struct {
 
 // A Claim is one claim about the programs, and what came of playing it.
 type Claim struct {
-	ID        string  `json:"id"`
-	Expected  string  `json:"expected"`
-	Observed  string  `json:"observed"`
-	OK        bool    `json:"ok"`
-	Open      bool    `json:"open,omitempty"` // it is not settled yet, and fails only when asked to be strict
-	Schedules int     `json:"schedules"`
-	Seconds   float64 `json:"seconds"`
-	Tape      string  `json:"tape"`
+	ID        string   `json:"id"`
+	Versions  []string `json:"versions"` // of Mailman, for which it holds
+	Expected  string   `json:"expected"`
+	Observed  string   `json:"observed"`
+	OK        bool     `json:"ok"`
+	Open      bool     `json:"open,omitempty"` // it is not settled yet, and fails only when asked to be strict
+	Schedules int      `json:"schedules"`
+	Seconds   float64  `json:"seconds"`
+	Tape      string   `json:"tape"`
 }
 
 // A Cell is one cell of the master workload's truth table.
@@ -99,6 +100,10 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	r.Allowed = notNil(r.Allowed)
 	if r.Faults == nil {
 		r.Faults = map[string]int{}
+	}
+	r.Claims = slices.Clone(r.Claims)
+	for i := range r.Claims {
+		r.Claims[i].Versions = notNil(r.Claims[i].Versions)
 	}
 	r.Cells = slices.Clone(r.Cells)
 	for i := range r.Cells {

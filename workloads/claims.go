@@ -147,7 +147,7 @@ type Observation struct {
 	Claim
 	Observed  []string // kinds of anomalies, the worst first
 	OK        bool     // they are the expected ones
-	Problem   string   // why nothing could be observed
+	Problem   string   // why what was observed counts for nothing
 	Schedules int
 	Decisions int
 	Seconds   float64
@@ -193,6 +193,9 @@ func (o *Observation) play(w *harness.World) error {
 	}
 	o.Decisions = len(r.Steps)
 	o.Observed = r.Kinds()
+	if r.Bounded != "" {
+		o.Problem = "the schedule was cut off at " + r.Bounded
+	}
 	return nil
 }
 
@@ -214,6 +217,8 @@ func (o *Observation) explore(ctx context.Context, w *harness.World) error {
 	switch {
 	case len(out.Divergences) > 0:
 		o.Problem = out.Divergences[0]
+	case out.Bounded > 0:
+		o.Problem = fmt.Sprintf("%d of %d schedules hit a bound, and their ends were not seen", out.Bounded, out.Schedules)
 	case out.Stopped == "interrupted":
 		o.Problem = "interrupted"
 	}

@@ -107,3 +107,26 @@ func TestNodeCrash(t *testing.T) {
 		}
 	}
 }
+
+// A claim whose schedule was cut off is not as expected, whatever it shows.
+func TestBoundedClaim(t *testing.T) {
+	tape := *claims(t)[0].Tape
+	tape.Lines = nil
+	test, err := FromTape(&tape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	test.MaxDecisions = 5
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	o := Observation{Claim: Claim{Tape: &tape}}
+	if err := o.play(w); err != nil {
+		t.Fatal(err)
+	}
+	if o.Problem != "the schedule was cut off at 5 decisions" {
+		t.Errorf("problem: %q", o.Problem)
+	}
+}

@@ -87,18 +87,21 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 		return report, err
 	}
 	for _, place := range places {
-		v, steps, err := judgeStored(filepath.Join(dir, place))
+		v, k, err := judgeStored(filepath.Join(dir, place))
 		if err != nil {
 			return report, err
 		}
 		report.Schedules++
-		for _, s := range steps {
+		if k.Bounded != "" {
+			report.Bounded++
+		}
+		for _, s := range k.Steps {
 			if s.Fault() {
 				report.Faults[s.Verb]++
 			}
 		}
 		if run.Test.Name == "reproduce" {
-			report.Claims = append(report.Claims, judgeClaim(run, dir, path.Base(place), v))
+			report.Claims = append(report.Claims, judgeClaim(run, dir, path.Base(place), v, k.Bounded))
 			continue
 		}
 		tape := ""
@@ -108,8 +111,15 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 		addVerdict(&report, v, tape)
 	}
 	report.Traces = report.Schedules
-	if slices.ContainsFunc(report.Claims, func(c results.Claim) bool { return !c.OK && !c.Open }) {
-		report.Verdict = check.Invalid
+	for _, c := range report.Claims {
+		switch {
+		case c.OK || c.Open:
+		case strings.HasPrefix(c.Observed, cutOff):
+			report.Verdict, report.Why = check.Unknown, c.ID+": "+c.Observed
+		default:
+			report.Verdict, report.Why = check.Invalid, ""
+			return report, nil
+		}
 	}
 	return report, nil
 }
@@ -155,9 +165,13 @@ func addVerdict(report *results.Report, v check.Verdict, tape string) {
 	}
 }
 
-// judgeClaim compares with what was expected of the claim. A claim of many
-// schedules has kept one of them, and stands as it was judged.
-func judgeClaim(run *results.Run, dir, id string, v check.Verdict) results.Claim {
+// cutOff is how the reason begins for which a schedule's end is not known.
+const cutOff = "the schedule was cut off at "
+
+// judgeClaim compares with what was expected of the claim; of a schedule that
+// hit a bound nothing is. A claim of many schedules has kept one of them, and
+// stands as it was judged.
+func judgeClaim(run *results.Run, dir, id string, v check.Verdict, bounded string) results.Claim {
 	claim := results.Claim{ID: id, Expected: "not stored", Schedules: 1, Tape: filepath.Join(dir, "tapes", id+".tape")}
 	if run.Report != nil {
 		for _, c := range run.Report.Claims {
@@ -169,31 +183,34 @@ func judgeClaim(run *results.Run, dir, id string, v check.Verdict) results.Claim
 	if claim.Schedules == 1 {
 		claim.Observed = kinds((&harness.Result{Verdict: v}).Kinds())
 		claim.OK = claim.Observed == claim.Expected
+		if bounded != "" {
+			claim.Observed, claim.OK = cutOff+bounded, false
+		}
 	}
 	return claim
 }
 
 // judgeStored judges the schedule that is kept in a directory.
-func judgeStored(dir string) (check.Verdict, []history.Step, error) {
+func judgeStored(dir string) (check.Verdict, kept, error) {
 	var k kept
 	name := filepath.Join(dir, scheduleFile)
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return check.Verdict{}, nil, err
+		return check.Verdict{}, k, err
 	}
 	if err := json.Unmarshal(data, &k); err != nil {
-		return check.Verdict{}, nil, fmt.Errorf("%s cannot be read: %w; run the test again", name, err)
+		return check.Verdict{}, k, fmt.Errorf("%s cannot be read: %w; run the test again", name, err)
 	}
 	name = filepath.Join(dir, historyFile)
 	if data, err = os.ReadFile(name); err != nil {
-		return check.Verdict{}, nil, err
+		return check.Verdict{}, k, err
 	}
 	ops, err := history.ReadJSONL(name, bytes.NewReader(data))
 	if err != nil {
-		return check.Verdict{}, nil, err
+		return check.Verdict{}, k, err
 	}
 	v, err := k.judge(filepath.Join(dir, scheduleFile), ops)
-	return v, k.Steps, err
+	return v, k, err
 }
 
 // judge has the workload judge the history, as it did when it was played.
@@ -208,7 +225,7 @@ func (k *kept) judge(name string, ops []history.Op) (check.Verdict, error) {
 	}
 	v := test.Workload.Judge(end)
 	if k.Bounded != "" && v.Verdict == check.Valid {
-		v.Verdict, v.Why = check.Unknown, "the schedule was cut off at "+k.Bounded
+		v.Verdict, v.Why = check.Unknown, cutOff+k.Bounded
 	}
 	return v, nil
 }

@@ -25,6 +25,7 @@ import (
 	"screwtape/harness/check"
 	"screwtape/harness/schedule"
 	"screwtape/results"
+	"screwtape/workloads"
 )
 
 func TestPanic(t *testing.T) {
@@ -283,4 +284,23 @@ func TestOrdinaryUser(t *testing.T) {
 // userNamespacesRefused reports whether the kernel lets users make none.
 func userNamespacesRefused(out []byte) bool {
 	return bytes.Contains(out, []byte("enter namespaces")) || bytes.Contains(out, []byte("make the mounts private"))
+}
+
+// A schedule that was cut off is counted as such, and said to be.
+func TestBounded(t *testing.T) {
+	r := &harness.Result{Bounded: "5000 decisions"}
+	report := results.Report{Faults: map[string]int{}, Verdict: check.Invalid}
+	addCounts(&report, &workloads.Observation{Schedules: 1, Problem: "the schedule was cut off at 5000 decisions", Result: r})
+	if report.Bounded != 1 || report.Divergences != 0 || report.Traces != 1 {
+		t.Errorf("%+v", report)
+	}
+	var b strings.Builder
+	(&replayOptions{times: 1}).tell(&b, report, r)
+	if want := "invalid\n  the schedule was cut off at 5000 decisions, and its end was not seen\n"; !strings.HasPrefix(b.String(), want) {
+		t.Errorf("said %q", b.String())
+	}
+	run := &results.Run{Report: &results.Report{Claims: []results.Claim{{ID: "C3", Expected: "nothing", OK: true, Schedules: 1}}}}
+	if claim := judgeClaim(run, ".", "C3", check.Verdict{}, r.Bounded); claim.OK || claim.Observed != "the schedule was cut off at 5000 decisions" {
+		t.Errorf("%+v", claim)
+	}
 }

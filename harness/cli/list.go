@@ -129,7 +129,7 @@ func (c *command) listClaims(w io.Writer) error {
 	}
 	var list [][2]string
 	for _, c := range claims {
-		list = append(list, [2]string{c.ID, fmt.Sprintf("%s: %s", kinds(c.Expected), c.Says)})
+		list = append(list, [2]string{c.ID, fmt.Sprintf("%s: %s [holds for %s]", kinds(c.Expected), c.Says, strings.Join(c.Versions, ", "))})
 	}
 	return rows(w, list)
 }

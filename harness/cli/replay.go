@@ -198,6 +198,9 @@ func (o *replayOptions) tell(w io.Writer, report results.Report, r *harness.Resu
 		fmt.Fprintf(w, "played %d times: the same, byte for byte\n", o.times)
 	}
 	tellVerdict(w, report)
+	if r.Bounded != "" && report.Why == "" {
+		fmt.Fprintf(w, "  the schedule was cut off at %s, and its end was not seen\n", r.Bounded)
+	}
 	fmt.Fprintln(w)
 	tellStory(w, "  ", r)
 }

@@ -171,6 +171,10 @@ func addCounts(report *results.Report, t *workloads.Observation) {
 		report.Divergences += len(t.Outcome.Divergences)
 		report.Bounded += t.Outcome.Bounded
 		addFaults(report.Faults, t.Outcome.Faults)
+	case t.Result.Bounded != "":
+		report.Bounded++
+		report.Traces++
+		addFaults(report.Faults, t.Result.Faults)
 	case t.Problem != "":
 		report.Divergences++
 	default:
@@ -187,7 +191,7 @@ func addFaults(sum, more map[string]int) {
 
 // keepClaim writes the tape of what was observed.
 func keepClaim(run *results.Run, t *workloads.Observation) (results.Claim, error) {
-	c := results.Claim{ID: t.ID, Expected: kinds(t.Expected), Observed: kinds(t.Observed), OK: t.OK,
+	c := results.Claim{ID: t.ID, Versions: t.Versions, Expected: kinds(t.Expected), Observed: kinds(t.Observed), OK: t.OK,
 		Open: open(t.Claim), Schedules: t.Schedules, Seconds: t.Seconds}
 	if t.Problem != "" {
 		c.Observed = t.Problem
@@ -234,7 +238,7 @@ func (o *reproduceOptions) verdict(claims []workloads.Claim, tried []*workloads.
 }
 
 func (o *reproduceOptions) tell(w io.Writer, report results.Report, tried []*workloads.Observation) {
-	t := table{head: []string{"claim", "the thread says", "expected", "observed", "", "decisions", "seconds"}}
+	t := table{head: []string{"claim", "the thread says", "holds for", "expected", "observed", "", "decisions", "seconds"}}
 	ok, stillOpen := 0, 0
 	for i, c := range report.Claims {
 		mark := "ok"
@@ -247,7 +251,7 @@ func (o *reproduceOptions) tell(w io.Writer, report results.Report, tried []*wor
 		default:
 			mark = "NOT AS EXPECTED"
 		}
-		t.add(c.ID, tried[i].Says, strings.ReplaceAll(c.Expected, ", ", "\n"), strings.ReplaceAll(c.Observed, ", ", "\n"),
+		t.add(c.ID, tried[i].Says, strings.Join(c.Versions, "\n"), strings.ReplaceAll(c.Expected, ", ", "\n"), strings.ReplaceAll(c.Observed, ", ", "\n"),
 			mark, fmt.Sprint(tried[i].Decisions), fmt.Sprintf("%.2f", c.Seconds))
 	}
 	t.print(w)
