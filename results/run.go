@@ -330,12 +330,15 @@ func Open(dir string) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no run: %w; name a directory below %s", err, DefaultRoot)
 	}
+	if info, err := os.Stat(real); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a run's directory; name one below %s", dir, DefaultRoot)
+	}
 	run := read(os.DirFS(filepath.Dir(real)), filepath.Base(real))
 	if run.Problem != "" {
 		return nil, errors.New(run.Problem)
 	}
 	if run.Phase == Created {
-		return nil, fmt.Errorf("%s is no run, or one that was killed at once: it has no test.json; name a directory below %s", dir, DefaultRoot)
+		return nil, fmt.Errorf("%s is not a run's directory, or that of one that was killed at once: it has no test.json; name another below %s", dir, DefaultRoot)
 	}
 	run.Dir = real
 	return run, nil
@@ -354,7 +357,7 @@ func read(fsys fs.FS, dir string) *Run {
 			err = json.Unmarshal(data, v)
 		}
 		if err != nil {
-			run.Problem = fmt.Sprintf("%s cannot be read: %v; run the test again, or delete %s", path.Join(dir, name), err, dir)
+			run.Problem = fmt.Sprintf("%s cannot be read: %v; run the test again", path.Join(dir, name), err)
 		}
 		return err == nil
 	}

@@ -99,6 +99,9 @@ func FromTape(t *schedule.Tape) (*harness.Test, error) {
 	}
 	for _, w := range catalogue {
 		if w.name == name {
+			if err := checkHeader(t.Header, w.keys()); err != nil {
+				return nil, fmt.Errorf("%s: %w", t.File, err)
+			}
 			test, err := w.make(t.Header)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", t.File, err)
@@ -109,17 +112,67 @@ func FromTape(t *schedule.Tape) (*harness.Test, error) {
 	return nil, fmt.Errorf("%s: header workload: no workload %q; there are %s", t.File, name, strings.Join(Names(), ", "))
 }
 
-// catalogue is every workload, and how its test is made from a header.
+// catalogue is every workload, the keys of a header that it reads, and how its
+// test is made from a header.
 var catalogue = []struct {
 	name string
+	keys func() []string
 	make func(schedule.Header) (*harness.Test, error)
 }{
-	{"queue", from(ParseQueue, NewQueue)},
-	{"lock", from(ParseLock, NewLock)},
-	{"config", from(ParseConfig, NewConfig)},
-	{"master", from(ParseMaster, NewMaster)},
-	{"program", from(ParseProgram, NewProgram)},
-	{"system", from(ParseSystem, NewSystem)},
+	{"queue", func() []string { return queueKeys }, from(ParseQueue, NewQueue)},
+	{"lock", keys((*LockConfig).options), from(ParseLock, NewLock)},
+	{"config", keys((*ConfigConfig).options), from(ParseConfig, NewConfig)},
+	{"master", keys((*MasterConfig).options), from(ParseMaster, NewMaster)},
+	{"program", keys((*ProgramConfig).options), from(ParseProgram, NewProgram)},
+	{"system", keys((*SystemConfig).options), from(ParseSystem, NewSystem)},
+}
+
+// noteKeys are the keys of a header that change nothing in the test: what a
+// claim says of itself (and which programs it needs), what is noted of a tape that
+// was found, and "test" and
+// "note", which are free to whoever writes one.
+var noteKeys = []string{"test", "note", "claim", "says", "versions", "expect", "control", "needs", "schedules", "open", "anomaly", "found", "seed", "strategy"}
+
+// checkHeader finds what is wrong with a header for every workload alike; keys
+// are those that the workload reads.
+func checkHeader(h schedule.Header, keys []string) error {
+	for _, f := range h {
+		if f.Key != "workload" && !slices.Contains(keys, f.Key) && !slices.Contains(noteKeys, f.Key) {
+			return fmt.Errorf("header %s: the workload %s has no such key; there are %s, and for notes %s",
+				f.Key, h.Get("workload"), strings.Join(keys, ", "), strings.Join(noteKeys, ", "))
+		}
+	}
+	return checkNodes(strings.Fields(h.Get("nodes")))
+}
+
+// maxNodes is how many nodes a test has at most.
+const maxNodes = 26
+
+// checkNodes finds what is wrong with the names of nodes. None at all are left
+// to the workload.
+func checkNodes(names []string) error {
+	for i, name := range names {
+		switch {
+		case !isNodeName(name):
+			return fmt.Errorf("header nodes: %q is no name of a node; write small letters, digits and -, a letter first", name)
+		case slices.Contains(names[:i], name):
+			return fmt.Errorf("header nodes: %s is said twice; each needs a name of its own", name)
+		}
+	}
+	if len(names) > maxNodes {
+		return fmt.Errorf("header nodes: %d of them; there can be %d", len(names), maxNodes)
+	}
+	return nil
+}
+
+func isNodeName(s string) bool {
+	for i, r := range s {
+		letter, other := 'a' <= r && r <= 'z', '0' <= r && r <= '9' || r == '-'
+		if !letter && (i == 0 || !other) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // from puts together the reading of a configuration and the making of its test.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"screwtape/harness"
+	"screwtape/harness/check"
 	"screwtape/harness/schedule"
 	"screwtape/nemesis"
 )
@@ -19,6 +20,17 @@ const horizon = 60 * time.Hour
 type option struct {
 	key   string
 	value any // *string, *int, *bool, *time.Duration or *[]string
+}
+
+// keys gives the keys of a configuration's options.
+func keys[C any](options func(*C) []option) func() []string {
+	return func() []string {
+		var list []string
+		for _, o := range options(new(C)) {
+			list = append(list, o.key)
+		}
+		return list
+	}
 }
 
 // read takes over what the header says of the options.
@@ -37,7 +49,9 @@ func read(h schedule.Header, options []option) error {
 		case *int:
 			*v, err = count(text)
 		case *time.Duration:
-			*v, err = time.ParseDuration(text)
+			if *v, err = time.ParseDuration(text); err != nil || *v < 0 {
+				err = fmt.Errorf("%q is no length of time; write such as 15s or 30h", text)
+			}
 		case *bool:
 			*v = text == "yes"
 			if text != "yes" && text != "no" {
@@ -78,6 +92,19 @@ func header(workload string, options []option) schedule.Header {
 		}
 	}
 	return h
+}
+
+// promises are all there are, for people.
+func promises() string {
+	var names []string
+	for _, p := range check.Promises {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ", ")
+}
+
+func noPromise(p check.Promise) error {
+	return fmt.Errorf("no promise %q; there are %s", p, promises())
 }
 
 // makeNemeses makes those of these names, each with so many faults.

@@ -117,6 +117,13 @@ func (c QueueConfig) Header() schedule.Header {
 	return h
 }
 
+// queueKeys are the keys that ParseQueue reads.
+var queueKeys = []string{"profile", "nodes", "messages", "sample", "slices", "late", "save-bad", "bugs", "bad-name", "damage", "inject",
+	"promise", "nemesis", "crashes"}
+
+// maxMessages is how many messages a test has at most.
+const maxMessages = 10_000
+
 // ParseQueue reads a configuration from a tape's header; what the header does
 // not say is as in DefaultQueue.
 func ParseQueue(h schedule.Header) (QueueConfig, error) {
@@ -175,7 +182,7 @@ func (c *QueueConfig) set(key, value string) (err error) {
 func count(value string) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%q is no number", value)
+		return 0, fmt.Errorf("%q is no whole number, 0 or more", value)
 	}
 	return n, nil
 }
@@ -212,13 +219,17 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 		return nil, fmt.Errorf("no sample message %q; there are %s", c.Sample, strings.Join(samples.Names(), ", "))
 	}
 	if !slices.Contains(check.Promises, c.Promise) {
-		return nil, fmt.Errorf("no promise %q; there are %v", c.Promise, check.Promises)
+		return nil, noPromise(c.Promise)
 	}
 	if c.Damage != "" && !slices.Contains(Damages, c.Damage) {
 		return nil, fmt.Errorf("no damage %q; there are %s", c.Damage, strings.Join(Damages, ", "))
 	}
 	if len(c.Nodes) == 0 {
 		return nil, fmt.Errorf("a test needs a node")
+	}
+	// Without a message something else must be there to be tested.
+	if other := c.Inject || c.BadName; c.Messages > maxMessages || c.Messages < 1 && !other {
+		return nil, fmt.Errorf("messages: %d; there can be 1 to %d", c.Messages, maxMessages)
 	}
 	t := &harness.Test{Name: "queue", Nodes: c.Nodes, Workload: q, Header: c.Header()}
 	if t.Nemeses, err = c.nemeses(); err != nil {

@@ -66,7 +66,10 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 		s.Promise = c.Promise
 	}
 	if !slices.Contains(check.Promises, s.Promise) {
-		return nil, fmt.Errorf("no promise %q; there are %v", s.Promise, check.Promises)
+		return nil, noPromise(s.Promise)
+	}
+	if c.Messages > maxMessages {
+		return nil, fmt.Errorf("messages: %d; there can be at most %d", c.Messages, maxMessages)
 	}
 	if len(c.Nodes) == 0 {
 		return nil, fmt.Errorf("a test needs a node")

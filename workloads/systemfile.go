@@ -167,7 +167,7 @@ func (s *System) fault() *fault {
 	case s.Clock != "virtual" && s.Clock != "real":
 		return top("clock", fmt.Sprintf("clock is %q", s.Clock), `write "virtual" or "real"`)
 	case !slices.Contains(check.Promises, s.Promise):
-		return top("promise", fmt.Sprintf("promise is %q", s.Promise), fmt.Sprintf("write one of %v", check.Promises))
+		return top("promise", fmt.Sprintf("promise is %q", s.Promise), "write one of "+promises())
 	case s.Workload == "state" && s.Read == "":
 		return top("read", "nothing says what the state is", `write read = "..." with a command that prints it`)
 	case s.Workload == "queue" && s.Read != "":

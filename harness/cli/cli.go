@@ -10,10 +10,12 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/check"
@@ -201,11 +203,7 @@ func (c *command) newRoot() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			mend := "see screwtape --help"
-			if s := cmd.SuggestionsFor(args[0]); len(s) > 0 {
-				mend = "did you mean " + strings.Join(s, " or ") + "?"
-			}
-			return fmt.Errorf("there is no verb %q; %s", args[0], mend)
+			return noVerb(cmd, args[0])
 		},
 		RunE:              func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 		PersistentPreRun:  func(*cobra.Command, []string) { c.parsed = true },
@@ -215,19 +213,70 @@ func (c *command) newRoot() *cobra.Command {
 	root.SetErr(c.err)
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+		return fmt.Errorf("%w; see %s --help", flagError(err), cmd.CommandPath())
 	})
+	root.SetHelpCommand(newHelp(root))
 	root.PersistentFlags().StringVar(&c.root, "results", results.DefaultRoot, "keep runs below this `directory`")
 	root.AddCommand(c.newReproduce(), c.newTruth(), c.newTest(), c.newReplay(), c.newShrink(), c.newAnalyze(),
 		c.newServe(), c.newList(), c.newDoctor(), c.newRunner())
 	return root
 }
 
+func noVerb(root *cobra.Command, name string) error {
+	mend := "see screwtape --help"
+	if s := root.SuggestionsFor(name); len(s) > 0 {
+		mend = "did you mean " + strings.Join(s, " or ") + "?"
+	}
+	return fmt.Errorf("there is no verb %q; %s", name, mend)
+}
+
+// newHelp is cobra's help, but that a verb which is not there is an error.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [VERB]",
+		Short: "Say what a verb does, as --help does",
+		RunE: func(_ *cobra.Command, args []string) error {
+			verb, _, err := root.Find(args)
+			if err != nil || verb == root && len(args) > 0 {
+				return badArgs{noVerb(root, args[0])}
+			}
+			return verb.Help()
+		},
+	}
+}
+
+// flagValues are what flags take, by their types.
+var flagValues = map[string]string{
+	"int":      "a whole number",
+	"uint":     "a whole number, 0 or more",
+	"uint64":   "a whole number, 0 or more",
+	"duration": "a length of time, such as 30s or 10m",
+	"bool":     "true or false",
+}
+
+// flagError says of a value what the flag takes instead, where the parser would
+// say which function of Go refused it.
+func flagError(err error) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	f := invalid.GetFlag()
+	switch takes := flagValues[f.Value.Type()]; {
+	case takes == "":
+		return err
+	case errors.Is(err, strconv.ErrRange):
+		return fmt.Errorf("--%s: %s is too large a number", f.Name, invalid.GetValue())
+	default:
+		return fmt.Errorf("--%s: %q is not %s", f.Name, invalid.GetValue(), takes)
+	}
+}
+
 // arguments checks how many arguments there are, and names them in the error.
 func arguments(least, most int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return fmt.Errorf("%d arguments were given; write %s %s", len(args), cmd.CommandPath(), names)
+			return fmt.Errorf("%s given; write %s %s", plural(len(args), "argument was", "arguments were"), cmd.CommandPath(), names)
 		}
 		return nil
 	}

@@ -304,3 +304,22 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%+v", claim)
 	}
 }
+
+// Whatever can be chosen is described.
+func TestDescriptions(t *testing.T) {
+	for what, list := range map[string]struct {
+		names []string
+		about map[string]string
+	}{
+		"workload": {workloads.Names(), about}, "nemesis": {nemesisNames(), nemeses}, "strategy": {schedule.SearchNames(), strategies},
+	} {
+		for _, name := range list.names {
+			if list.about[name] == "" {
+				t.Errorf("nothing is said of the %s %s", what, name)
+			}
+		}
+		if len(list.about) != len(list.names) {
+			t.Errorf("more is said than there is: %s", what)
+		}
+	}
+}

@@ -26,7 +26,7 @@ var listings = []listing{
 	{"claims", (*command).listClaims},
 	{"workloads", listWorkloads},
 	{"nemeses", listNemeses},
-	{"strategies", func(_ *command, w io.Writer) error { return names(w, schedule.SearchNames()) }},
+	{"strategies", listStrategies},
 	{"profiles", func(_ *command, w io.Writer) error { return names(w, profile.Names()) }},
 	{"samples", func(_ *command, w io.Writer) error { return names(w, samples.Names()) }},
 	{"bugs", listBugs},
@@ -72,6 +72,8 @@ func (c *command) newList() *cobra.Command {
 var about = map[string]string{
 	"queue":   "a mail queue: messages are put in, runners on several nodes deliver them",
 	"lock":    "contenders for one lock: each takes it, works for a while, and lets it go",
+	"config":  "a mailing list's state: clients on several nodes change it and look at it",
+	"master":  "an administrator who starts and stops Mailman on several nodes: only one master may be",
 	"program": "anybody's lock: contenders on all nodes take it by a command or script",
 	"system":  "anybody's programs, as a system file describes them",
 }
@@ -91,6 +93,24 @@ var nemeses = map[string]string{
 	"tempfail": "the mail server refuses a message for now (451)",
 	"skew":     "a node's clock is set",
 	"pause":    "a program stands still, and goes on later",
+}
+
+// strategies says how each strategy draws schedules.
+var strategies = map[string]string{
+	"portfolio":  "random, pct2, pct3 and pos in turn, and more often what brings new traces",
+	"random":     "each decision goes to a process that is drawn from those that can go on",
+	"pct2":       "programs have priorities, and one drawn change of them: finds what needs 2 steps in order",
+	"pct3":       "the same with two changes: finds what needs 3 steps in order",
+	"pos":        "each step has a priority, drawn anew when another step that it conflicts with is done",
+	"exhaustive": "every schedule once, up to the order of steps that do not conflict",
+}
+
+func listStrategies(_ *command, w io.Writer) error {
+	var list [][2]string
+	for _, name := range schedule.SearchNames() {
+		list = append(list, [2]string{name, strategies[name]})
+	}
+	return rows(w, list)
 }
 
 // nemesisNames are those that test knows.

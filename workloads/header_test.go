@@ -1,0 +1,102 @@
+package workloads
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"screwtape/harness"
+	"screwtape/harness/schedule"
+)
+
+// What a header says wrong is found before anything is started.
+func TestHeader(t *testing.T) {
+	for _, c := range []struct{ header, want string }{
+		{"workload: queue", ""},
+		{"workload: queue\ntest: mine\nnote: x\nanomaly: stuck\nfound: strategy random, seed 7, schedule 1", ""},
+		{"workload: queue\nmessages: 10000", ""},
+		{"workload: queue\nmessages: 0", "messages: 0; there can be 1 to 10000"},
+		{"workload: queue\nmessages: 10001", "messages: 10001; there can be 1 to 10000"},
+		{"workload: queue\nmessages: 0\ninject: yes", ""},
+		{"workload: queue\nmessages: 0\nbad-name: yes", ""},
+		{"workload: queue\nmessages: many", `header messages: "many" is no whole number, 0 or more`},
+		{"workload: queue\npromise: x", `no promise "x"; there are at-most-once, at-least-once, exactly-once`},
+		{"workload: queue\nkind: 2.1", "header kind: the workload queue has no such key; there are profile, nodes, messages, "},
+		{"workload: lock\nkinds: 2.1", "header kinds: the workload lock has no such key; there are nodes, kind, lifetime, "},
+		{"workload: lock\nhold: 3", `header hold: "3" is no length of time; write such as 15s or 30h`},
+		{"workload: master\nnodes: a b a", "header nodes: a is said twice"},
+		{"workload: config\nnodes: a B", `header nodes: "B" is no name of a node`},
+		{"workload: lock\nnodes: 1a", `header nodes: "1a" is no name of a node`},
+		{"workload: lock\nnodes: a host-2", ""},
+		{"workload: lock\nnodes:" + many(26), ""},
+		{"workload: lock\nnodes:" + many(27), "header nodes: 27 of them; there can be 26"},
+		{"workload: system\nsystem: git\nnodes: a/b", `header nodes: "a/b" is no name of a node`},
+		{"workload: program\nlock: {critical}\nnodes: a.b", `header nodes: "a.b" is no name of a node`},
+	} {
+		tape, err := schedule.Parse("x.tape", strings.NewReader("screwtape tape 1\n"+c.header+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = FromTape(tape)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%q: %v", c.header, err)
+		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), "x.tape: "+c.want)):
+			t.Errorf("%q: %v; not %q", c.header, err, c.want)
+		}
+	}
+}
+
+// many are so many names of nodes, each after a blank.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(" n" + strings.Repeat("x", i))
+	}
+	return b.String()
+}
+
+// A queue's header has no key that ParseQueue does not read.
+func TestQueueKeys(t *testing.T) {
+	full := QueueConfig{Profile: "2.1.39", Nodes: []string{"a"}, Messages: 2, Sample: "plain", Slices: []Slice{{"a", 0, 1}}, Late: []string{"a/runner"},
+		Bugs: "x", BadName: true, Damage: "unreadable", Inject: true, Promise: "exactly-once", Nemeses: []string{"crash"}, Crashes: 2}
+	h := full.Header()
+	if err := checkHeader(h, queueKeys); err != nil {
+		t.Error(err)
+	}
+	for _, key := range queueKeys {
+		if h.Get(key) == "" {
+			t.Errorf("%s is not in the header", key)
+		}
+	}
+}
+
+// The first tape of the manual can be played, and shows what it says.
+func TestManualTape(t *testing.T) {
+	manual, err := os.ReadFile("../docs/tapes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(manual), "```\n")
+	text, _, _ = strings.Cut(text, "```\n")
+	tape, err := schedule.Parse("docs/tapes.md", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := FromTape(tape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r, err := w.Replay(tape, harness.Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Shows("lost-message") {
+		t.Errorf("it shows %v", r.Kinds())
+	}
+}
