@@ -129,9 +129,9 @@ var catalogue = []struct {
 
 // noteKeys are the keys of a header that change nothing in the test: what a
 // claim says of itself (and which programs it needs), what is noted of a tape that
-// was found, and "test" and
-// "note", which are free to whoever writes one.
-var noteKeys = []string{"test", "note", "claim", "says", "versions", "expect", "control", "needs", "schedules", "open", "anomaly", "found", "seed", "strategy"}
+// was found, and "test" and "note", which are free to whoever writes one.
+var noteKeys = []string{"test", "note", "claim", "says", "versions", "expect", "control", "needs", "schedules", "open",
+	"anomaly", "found", "seed", "strategy"}
 
 // checkHeader finds what is wrong with a header for every workload alike; keys
 // are those that the workload reads.
