@@ -15,31 +15,31 @@ func (anything) Name() string { return "anything" }
 // Reset does nothing.
 func (anything) Reset() {}
 
-// Faults are all there are.
+// Faults are all there are: of a node too, of which something is alive, or down.
 func (a anything) Faults(s Situation) []schedule.Option {
 	var list []schedule.Option
-	nodes := map[string]bool{}
+	offered := map[string]bool{}
 	add := func(process, verb string, names ...string) {
+		key := process + " " + verb
+		if offered[key] && len(names) == 0 {
+			return
+		}
+		offered[key] = true
 		list = append(list, schedule.Option{
 			Decision: schedule.Decision{Process: process, Verb: verb, Names: names},
 			Restart:  verb == schedule.Start || verb == schedule.Resume,
 		})
 	}
 	for _, p := range s.Processes {
-		if !nodes[p.Node] {
-			nodes[p.Node] = true
-			add(p.Node, schedule.Crash)
-			add(p.Node, schedule.Start)
-			add(p.Node, schedule.Pause)
-			add(p.Node, schedule.Resume)
-		}
 		if !p.Alive {
+			add(p.Node, schedule.Start)
 			add(p.Label, schedule.Start)
 			continue
 		}
-		add(p.Label, schedule.Crash)
-		add(p.Label, schedule.Pause)
-		add(p.Label, schedule.Resume)
+		for _, verb := range []string{schedule.Crash, schedule.Pause, schedule.Resume} {
+			add(p.Node, verb)
+			add(p.Label, verb)
+		}
 		if p.Delivering != "" {
 			add(p.Label, schedule.Defer, p.Delivering)
 		}

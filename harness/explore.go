@@ -263,14 +263,14 @@ func (w *World) confirm(ctx context.Context, c Campaign, o *Outcome, f *Finding)
 		return nil
 	}
 	tape := w.ShrinkTape(ctx, r.Tape, f.Anomaly.Kind)
-	f.Tries, f.Minimal = tape.Tries, tape.Minimal
+	f.Tries = tape.Tries
 	r, shows, err = w.shows(tape.Tape, f.Anomaly.Kind)
 	if err != nil {
 		return err
 	}
 	if shows {
 		f.Result = r
-		f.Result.Tape = tape.Tape
+		f.Result.Tape, f.Minimal = tape.Tape, tape.Minimal
 	}
 	return nil
 }

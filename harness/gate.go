@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/node"
+	"screwtape/harness/schedule"
 	"screwtape/harness/share"
 )
 
@@ -20,7 +21,7 @@ type call struct {
 	names    []string
 	ends     []string   // the requests that carry it out
 	refused  unix.Errno // the kernel's answer when it sends none of them
-	mutates  bool
+	targets  []*Process // of a signal
 	forks    bool
 	ordinary bool // not on the share: it is not a decision
 
@@ -45,7 +46,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		return nil
 	}
 	kind := node.Calls[held.Nr]
-	c := &call{verb: kind.Verb, ends: kind.Ends, refused: kind.Refused, mutates: kind.Mutates}
+	c := &call{verb: kind.Verb, ends: kind.Ends, refused: kind.Refused}
 	switch kind.Kind {
 	case node.Clock:
 		return w.answerClock(t, held)
@@ -68,7 +69,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 	case node.Random:
 		return w.answerRandom(t, held)
 	case node.Signal:
-		c.names = w.signalNames(t, held)
+		c.targets, c.names = w.signalTargets(t, held)
 	case node.Fork:
 		c.ordinary, c.forks = true, true
 		t.call = c
@@ -218,6 +219,9 @@ func (w *World) onRequests(h *host, m *share.Mount) error {
 		}
 		t.call = &call{verb: requestVerb(r), names: []string{requestName(h, m, r)}, ends: []string{r.Op}}
 		t.request, t.mount = r, m
+		if len(r.GaveUp) > 0 {
+			w.effects = append(w.effects, share.Effect{Op: r.Op, Footprint: schedule.Footprint{Writes: r.GaveUp}})
+		}
 		if t.proc.exiting {
 			// Whichever of its threads is the last to go closes its files.
 			t.label = t.proc.label

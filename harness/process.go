@@ -74,6 +74,7 @@ type Thread struct {
 	asleep  bool           // the call is a sleep
 	until   time.Duration  // asleep: the virtual time of its wake-up
 	sleep   time.Duration  // asleep: how long
+	remain  uint64         // asleep: where a signal has what is left of it written; 0 is nowhere
 	wait    *wait          // asleep: what else it waits for, or nil
 	seen    look           // what the last look showed
 	sysmon  bool           // it was Go's sysmon, between two rounds

@@ -37,8 +37,9 @@ type play struct {
 	lines    []history.Line // written since the last step
 	trace    schedule.Trace
 	nemeses  []Nemesis
-	healing  bool // nothing goes wrong any more, and what is down comes up
-	record   bool // note what each step changed on the share
+	kill     *call // the last that sent a signal
+	healing  bool  // nothing goes wrong any more, and what is down comes up
+	record   bool  // note what each step changed on the share
 	before   map[string]history.Change
 	touched  map[schedule.Resource]map[way]touch
 }
@@ -158,7 +159,7 @@ func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 	}
 	d.Outcome = outcome()
 	if d.Verb == "kill" && d.Outcome == "ok" {
-		w.sent(d.Names)
+		w.sent(p.kill)
 		if err := w.settle(); err != nil {
 			return err
 		}
@@ -240,7 +241,8 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	t := w.find(d)
 	c := t.call
 	if c.verb == "kill" {
-		if target := w.actor(c.names[0]); target == nil || !target.alive {
+		p.kill = c
+		if !slices.ContainsFunc(c.targets, func(q *Process) bool { return q.alive }) {
 			c.refused = unix.ESRCH
 		}
 	}

@@ -5,27 +5,70 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/node"
 )
 
-// signalNames are the names of a call that sends a signal: to whom, and which.
-// kill(2) reaches only processes of its own pid namespace, which is a node's.
-func (w *World) signalNames(t *Thread, h *node.Held) []string {
+// signalTargets are the processes that a call sends a signal to, and its names
+// on a tape: to whom, and which signal. kill(2) reaches only processes of its own
+// pid namespace, which is a node's.
+func (w *World) signalTargets(t *Thread, h *node.Held) (targets []*Process, names []string) {
 	sig := unix.SignalName(unix.Signal(h.Args[1]))
 	if sig == "" {
 		sig = strconv.Itoa(int(h.Args[1])) // 0 only asks whether it is there
 	}
-	if h.Nr != unix.SYS_KILL {
-		return []string{"pidfd", sig}
-	}
 	pid := int(int32(h.Args[0]))
-	if p := w.inNode(t.proc.host, pid); p != nil {
-		return []string{p.label, sig}
+	to := fmt.Sprintf("pid-%d", pid)
+	switch {
+	case h.Nr == unix.SYS_PIDFD_SEND_SIGNAL:
+		to = "pidfd"
+		if p := w.process(pidOf(t.tid, pid)); p != nil {
+			targets = append(targets, p)
+		}
+	case pid > 0:
+		if p := w.inNode(t.proc.host, pid); p != nil {
+			targets = append(targets, p)
+		}
+	default:
+		to = "group"
+		group := groupOf(t.proc.pid)
+		if leader := w.inNode(t.proc.host, -pid); pid < -1 && leader != nil {
+			group = leader.pid
+		}
+		for _, p := range w.all() {
+			if p.host == t.proc.host && p.alive && (pid == -1 && p != t.proc || pid != -1 && groupOf(p.pid) == group) {
+				targets = append(targets, p)
+			}
+		}
 	}
-	return []string{fmt.Sprintf("pid-%d", pid), sig}
+	if len(targets) == 1 && to != "group" {
+		to = targets[0].label
+	}
+	return targets, []string{to, sig}
+}
+
+// pidOf is the process that a pidfd of a thread stands for, as we see it, or 0.
+func pidOf(tid, fd int) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", tid, fd))
+	_, rest, _ := strings.Cut(string(b), "\nPid:")
+	line, _, _ := strings.Cut(rest, "\n")
+	pid, _ := strconv.Atoi(strings.TrimSpace(line))
+	return pid
+}
+
+// groupOf is the process group of a process, as we see it; see
+// proc_pid_stat(5).
+func groupOf(pid int) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(b), ") ")
+	if f := strings.Fields(rest); len(f) > 2 {
+		group, _ := strconv.Atoi(f[2])
+		return group
+	}
+	return 0
 }
 
 // inNode is the living process that has this pid in its node.
@@ -49,10 +92,12 @@ func (p *Process) innerPID() int {
 	return p.inner
 }
 
-// sent deals with what a kill(2) that was let happen does to its target.
-func (w *World) sent(names []string) {
-	if p := w.actor(names[0]); p != nil && p.alive {
-		w.signalled(p, unix.SignalNum(names[1]))
+// sent deals with what a kill(2) that was let happen does to its targets.
+func (w *World) sent(c *call) {
+	for _, p := range c.targets {
+		if p.alive {
+			w.signalled(p, unix.SignalNum(c.names[1]))
+		}
 	}
 }
 
@@ -70,6 +115,9 @@ func (w *World) signalled(p *Process, sig unix.Signal) {
 	case s.caught&bit != 0:
 		for _, t := range p.threads {
 			if t.asleep {
+				if left := max(t.until-w.now, 0); t.remain != 0 {
+					node.WriteWords(t.tid, t.remain, uint64(left/time.Second), uint64(left%time.Second))
+				}
 				t.endSleep(unix.EINTR)
 				break // the kernel picks one thread of the process
 			}

@@ -38,8 +38,8 @@ type Program struct {
 	Dir        string
 	// Horizon is the virtual time, since the schedule's beginning, up to which
 	// the program is woken although nothing has changed since it last looked:
-	// long enough for the locks and limits that it waits for. With 0 only a
-	// change wakes it.
+	// long enough for the locks and limits that it waits for. 0 is 60 hours; for
+	// a Single program it is none, and only a change wakes it.
 	Horizon time.Duration
 	// Timed programs are in virtual time: every clock that they read is the
 	// node's, and every wait ends by decision. That costs them some 40 us for

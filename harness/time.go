@@ -128,6 +128,12 @@ func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
 	}
 	t.call, t.trap = c, h
 	t.sleepFor(d, w.now)
+	switch {
+	case h.Nr == unix.SYS_NANOSLEEP:
+		t.remain = h.Args[1]
+	case !absolute:
+		t.remain = h.Args[3]
+	}
 	w.beginsSleep()
 	return nil
 }
@@ -172,7 +178,7 @@ func (p *Process) goProgram() bool {
 // sleepFor makes the thread, held at a call that waits, a sleeper.
 func (t *Thread) sleepFor(d, now time.Duration) {
 	d = t.proc.host.lasts(max(d, 0))
-	t.asleep, t.sleep, t.until = true, d, now+d
+	t.asleep, t.sleep, t.until, t.remain = true, d, now+d, 0
 }
 
 // coarse rounds a sleep up, so that it does not depend on how long the program
@@ -251,8 +257,15 @@ func (p *Process) horizon() time.Duration {
 	if p.program == nil {
 		return 0
 	}
+	if p.program.Horizon == 0 && !p.program.Single {
+		return defaultHorizon
+	}
 	return p.program.Horizon
 }
+
+// defaultHorizon is twice the lifetime of the longest of Mailman's locks. What a
+// program that we did not write waits for, we do not know.
+const defaultHorizon = 60 * time.Hour
 
 // jump is how long a sleeper that sees no change oversleeps. The first few
 // times it does not: many a program sleeps a few times and is done.

@@ -24,6 +24,7 @@ type timer struct {
 	sig   unix.Signal   // what it sends, unless it is a file
 	tid   int           // to which thread; 0 is the process
 	file  int           // our descriptor of a timerfd, or -1
+	clock int32         // which clock its absolute times are of
 }
 
 // timer is the process's timer of that name, made if need be.
@@ -124,6 +125,7 @@ func (w *World) setTimer(t *Thread, h *node.Held) error {
 	case unix.SYS_TIMER_CREATE:
 		p.created++
 		made := p.timer(fmt.Sprintf("timer%d", p.created-1))
+		made.clock = int32(h.Args[0])
 		if h.Args[1] != 0 {
 			// struct sigevent: a value of 8 bytes, the signal, how to
 			// notify, and then the thread.
@@ -163,7 +165,6 @@ func (w *World) armTimer(t *Thread, h *node.Held) error {
 	}
 	id := int(int32(h.Args[0]))
 	var set *timer
-	clock := int32(unix.CLOCK_REALTIME)
 	if h.Nr == unix.SYS_TIMERFD_SETTIME {
 		set = p.timer(fmt.Sprintf("timerfd%d", id))
 		if set.file < 0 {
@@ -172,13 +173,13 @@ func (w *World) armTimer(t *Thread, h *node.Held) error {
 				return nil
 			}
 		}
-		clock = timerClock(t.tid, id)
+		set.clock = timerClock(t.tid, id)
 		unix.TimerfdSettime(set.file, 0, &unix.ItimerSpec{}, nil) // forget what has expired
 	} else {
 		set = p.timer(fmt.Sprintf("timer%d", id))
 	}
 	if h.Args[1]&1 != 0 && in > 0 { // TIMER_ABSTIME, TFD_TIMER_ABSTIME
-		in = max(in-w.reads(p, clock), time.Nanosecond)
+		in = max(in-w.reads(p, set.clock), time.Nanosecond)
 	}
 	before := set.every
 	left := set.set(p.host.lasts(in), p.host.lasts(every), w.now)

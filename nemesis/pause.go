@@ -27,7 +27,7 @@ func (n *Pause) Faults(s harness.Situation) []schedule.Option {
 	var list []schedule.Option
 	for _, p := range s.Processes {
 		switch {
-		case n.paused[p.Label]:
+		case p.Alive && n.paused[p.Label]:
 			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Label, Verb: schedule.Resume}, Restart: true})
 		case p.Alive && p.Mutated && n.taken < n.Budget:
 			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Label, Verb: schedule.Pause}})
@@ -42,7 +42,7 @@ func (n *Pause) Took(d schedule.Decision) {
 	case schedule.Pause:
 		n.taken++
 		n.paused[d.Process] = true
-	case schedule.Resume:
+	case schedule.Resume, schedule.Crash:
 		delete(n.paused, d.Process)
 	}
 }

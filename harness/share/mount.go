@@ -184,9 +184,10 @@ type Request struct {
 	PID    uint32 // the thread that waits for it; 0 for the kernel itself
 	UID    uint32
 	GID    uint32
-	Ino    uint64   // number of the inode that it is about, 0 where none
-	Names  []string // names of entries: of RENAME the old one and the new one
-	Lock   *Lock    // of GETLK, SETLK and SETLKW
+	Ino    uint64              // number of the inode that it is about, 0 where none
+	Names  []string            // names of entries: of RENAME the old one and the new one
+	Lock   *Lock               // of GETLK, SETLK and SETLKW
+	GaveUp []schedule.Resource // what arriving has changed already: a flock that is given up for one of the other kind
 	raw    []byte
 }
 
@@ -259,8 +260,8 @@ func (m *Mount) parse(raw []byte) (*Request, error) {
 			// flock(2) gives the lock of the other kind up before it waits for
 			// the new one; two that both want more than they have would wait
 			// for each other for ever.
-			if h := m.handles[in.Fh]; h != nil {
-				h.inode.unflock(h)
+			if h := m.handles[in.Fh]; h != nil && h.inode.unflock(h) {
+				r.GaveUp = []schedule.Resource{resource("k", h.inode)}
 			}
 		}
 	}
