@@ -182,14 +182,16 @@ func shareName(p string) (name string, shared bool) {
 	return p, false
 }
 
-// isMailPort reports whether the socket address at addr is port 25 of IPv4.
+// isMailPort reports whether the socket address at addr is a mail sink's: port
+// 25 of 127.0.0.1.
 func isMailPort(tid int, addr uint64) bool {
 	words, err := node.ReadWords(tid, addr, 1)
 	if err != nil {
 		return false
 	}
-	family, port := uint16(words[0]), uint16(words[0]>>16)
-	return family == unix.AF_INET && port == 25<<8 // network order
+	const loopback = 127 | 1<<24 // in network order, as the port is
+	family, port, host := uint16(words[0]), uint16(words[0]>>16), uint32(words[0]>>32)
+	return family == unix.AF_INET && port == 25<<8 && host == loopback
 }
 
 // onRequests takes what has come on a mount. A request of a call that was let
