@@ -111,6 +111,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		return nil
 	}
 	t.trap = held
+	t.proc.act()
 	return nil
 }
 

@@ -59,6 +59,7 @@ type Process struct {
 	created   int                   // timers that it has made by timer_create(2)
 	deadlines map[int]time.Duration // how long its sockets wait, by descriptor
 	random    *rand.Rand            // what it gets from getrandom(2)
+	acted     bool                  // it has made a call on the share since it was started
 }
 
 // A Thread is one thread of a process, and the call that it is in.
@@ -124,7 +125,7 @@ func (w *World) start(p *Process) error {
 	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
 	p.born, p.children, p.mutated, p.paused = 0, 0, false, false
 	p.woke, p.idle, p.overslept, p.random, p.deadlines = 0, 0, 0, nil, nil
-	p.timed, p.begun, p.compiled = p.program.Timed, false, 0
+	p.timed, p.begun, p.compiled, p.acted = p.program.Timed, false, 0, false
 	p.inner = pidsOfProgram*(p.index+1) + pidsOfStart*p.starts
 	p.forks, p.exiting = 0, false
 	p.starts++

@@ -341,12 +341,22 @@ func (w *World) openRandom(t *Thread, h *node.Held) error {
 	return nil
 }
 
+// act notes that the process makes a call on the share. With its first one its
+// stream of random bytes begins anew: how many a language's runtime takes before
+// that differs with how the program was linked.
+func (p *Process) act() {
+	if !p.acted {
+		p.acted, p.random = true, nil
+	}
+}
+
 // fill gives the process's next random bytes. Its stream begins anew at each
-// start and depends on nothing but its label and the number of the start.
+// start, and with its first call on the share, and depends on nothing but its
+// label and the number of the start.
 func (p *Process) fill(buf []byte) {
 	if p.random == nil {
 		f := fnv.New64a()
-		f.Write([]byte(p.label + " " + strconv.Itoa(p.starts)))
+		f.Write([]byte(p.label + " " + strconv.Itoa(p.starts) + " " + strconv.FormatBool(p.acted)))
 		p.random = rand.New(rand.NewPCG(f.Sum64(), 0))
 	}
 	for i := range buf {
