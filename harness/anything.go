@@ -42,6 +42,7 @@ func (a anything) Faults(s Situation) []schedule.Option {
 		}
 		if p.Delivering != "" {
 			add(p.Label, schedule.Defer, p.Delivering)
+			add(p.Label, schedule.Hangup, p.Delivering)
 		}
 	}
 	if d, ok := a.tape.Next(); ok && d.Verb == schedule.Skew {

@@ -641,6 +641,8 @@ func (q *inquiry) fault(m moment) string {
 		return who + " stands still"
 	case schedule.Defer:
 		return "the mail server refuses " + strings.Join(m.Names, " ") + " from " + who
+	case schedule.Hangup:
+		return "the mail server hangs up on " + strings.Join(m.Names, " ") + " from " + who
 	case schedule.Skew:
 		return who + "'s clock is set by " + strings.Join(m.Names, " ")
 	}

@@ -82,7 +82,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 	case node.Connect:
 		c.ordinary = true
 		if isMailPort(t.tid, held.Args[1]) {
-			h.mail.expect(t.proc.label)
+			return h.mail.connect(t, held)
 		}
 	case node.Exec:
 		c.names, c.ordinary = w.pathNames(t, held, kind)
@@ -183,8 +183,10 @@ func shareName(p string) (name string, shared bool) {
 	return p, false
 }
 
-// isMailPort reports whether the socket address at addr is a mail sink's: port
-// 25 of 127.0.0.1.
+// mailPort is where on 127.0.0.1 a node's mail sink listens.
+const mailPort = 25
+
+// isMailPort reports whether the socket address at addr is a mail sink's.
 func isMailPort(tid int, addr uint64) bool {
 	words, err := node.ReadWords(tid, addr, 1)
 	if err != nil {
@@ -192,7 +194,7 @@ func isMailPort(tid int, addr uint64) bool {
 	}
 	const loopback = 127 | 1<<24 // in network order, as the port is
 	family, port, host := uint16(words[0]), uint16(words[0]>>16), uint32(words[0]>>32)
-	return family == unix.AF_INET && port == 25<<8 && host == loopback
+	return family == unix.AF_INET && port == mailPort<<8 && host == loopback
 }
 
 // onRequests takes what has come on a mount. A request of a call that was let

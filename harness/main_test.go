@@ -22,6 +22,8 @@ func TestMain(m *testing.M) {
 		node.Agent()
 	case probeName:
 		os.Exit(probe(os.Args[1:]))
+	case mailerName:
+		os.Exit(mailer(os.Args[1:]))
 	}
 	if err := node.Enter(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -97,6 +97,11 @@ func (w *World) atRest() (bool, *Process) {
 		}
 		looked = true
 	}
+	for _, p := range w.others {
+		if p.host.mail.talking(p.label) && !p.held() {
+			return false, p
+		}
+	}
 	if !looked && len(w.others) == 0 {
 		return true, nil
 	}

@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/emersion/go-smtp"
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/check"
@@ -224,19 +224,21 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 			}
 		}
 		return said(""), nil
-	case schedule.Deliver, schedule.Defer:
+	case schedule.Deliver, schedule.Defer, schedule.Hangup:
 		q := w.actor(d.Process)
 		m := q.host.mail.holding(q.label)
-		if d.Verb == schedule.Defer {
-			p.Faults[d.Verb]++
-			p.at(w).Add(d.Process, history.Invoke, "deliver", m.id, "")
-			p.at(w).Add(d.Process, history.Fail, "deliver", m.id, "451")
-			q.host.mail.answer(m, &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again later"})
-			return said("451"), nil
+		refusal := refusals[d.Verb]
+		if refusal == nil {
+			p.at(w).Did(d.Process, "deliver", m.id)
+			q.host.mail.answer(m, nil)
+			return said("250"), nil
 		}
-		p.at(w).Did(d.Process, "deliver", m.id)
-		q.host.mail.answer(m, nil)
-		return said("250"), nil
+		code := strconv.Itoa(refusal.Code)
+		p.Faults[d.Verb]++
+		p.at(w).Add(d.Process, history.Invoke, "deliver", m.id, "")
+		p.at(w).Add(d.Process, history.Fail, "deliver", m.id, code)
+		q.host.mail.answer(m, refusal)
+		return said(code), nil
 	}
 	t := w.find(d)
 	c := t.call
@@ -385,7 +387,7 @@ func (w *World) footprint(d schedule.Decision) schedule.Footprint {
 		f.Adds = append(f.Adds, e.Footprint.Adds...)
 	}
 	switch d.Verb {
-	case schedule.Deliver, schedule.Defer:
+	case schedule.Deliver, schedule.Defer, schedule.Hangup:
 		f.Writes = append(f.Writes, schedule.Resource("m:"+strings.Join(d.Names, " ")))
 	case schedule.Wake:
 		f.Writes = append(f.Writes, "time")

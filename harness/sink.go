@@ -10,6 +10,9 @@ import (
 
 	"github.com/emersion/go-smtp"
 	"golang.org/x/sys/unix"
+
+	"screwtape/harness/node"
+	"screwtape/harness/schedule"
 )
 
 // A sink is a node's mail server. It takes a message in by a real SMTP
@@ -21,7 +24,7 @@ type sink struct {
 
 	mu      sync.Mutex
 	held    []*mailing     // handed over and not answered, in order of arrival
-	callers []string       // who has called connect, in order, and was not accepted yet
+	callers []string       // whose connections are to be accepted yet, in order
 	open    map[string]int // connections of each process
 }
 
@@ -32,11 +35,21 @@ type mailing struct {
 	answer chan *smtp.SMTPError
 }
 
+// refusals are the answers by which the sink does not take a message, by the
+// decision (RFC 5321, 4.2.3: 421 closes the transmission channel).
+var refusals = map[string]*smtp.SMTPError{
+	schedule.Defer:  {Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "try again later"},
+	schedule.Hangup: {Code: closing, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "shutting down"},
+}
+
+// closing is the code of the reply after which the sink closes the connection.
+const closing = 421
+
 // newSink serves a node's mail port until the listener is closed.
 func newSink(node string, l net.Listener, wake int) *sink {
 	s := &sink{node: node, wake: wake, open: map[string]int{}}
 	s.server = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
-		return &session{sink: s, from: c.Conn().(*owned).owner}, nil
+		return &session{sink: s, conn: c.Conn().(*owned)}, nil
 	}))
 	s.server.Domain = node + ".screwtape.example"
 	s.server.MaxMessageBytes = 64 << 20
@@ -56,11 +69,47 @@ func (s *sink) poke() {
 	unix.Write(s.wake, one[:])
 }
 
-// expect announces a connection: process is about to call connect.
+// connect makes a connection in the place of a thread that is about to, so that
+// the sink knows whose it is, and that there is none where it fails. (A
+// connection itself says nothing of who made it.)
+func (s *sink) connect(t *Thread, h *node.Held) error {
+	fd, err := node.CloneFile(t.proc.pid, int(int32(h.Args[0])))
+	if err != nil {
+		h.Return(0, unix.EBADF)
+		return nil
+	}
+	defer unix.Close(fd)
+	if kind, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); kind != unix.SOCK_STREAM {
+		h.Continue()
+		return nil
+	}
+	s.expect(t.proc.label)
+	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: mailPort})
+	errno, _ := err.(unix.Errno)
+	if errno != 0 && errno != unix.EINPROGRESS {
+		s.unexpect(t.proc.label)
+	}
+	h.Return(0, errno)
+	return nil
+}
+
+// expect announces a connection of process.
 func (s *sink) expect(process string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.callers = append(s.callers, process)
+}
+
+// unexpect takes the last such announcement back: nothing came of it.
+func (s *sink) unexpect(process string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range slices.Backward(s.callers) {
+		if c == process {
+			s.callers = slices.Delete(s.callers, i, i+1)
+			return
+		}
+	}
 }
 
 // holding is the message of process that waits for its answer, or nil.
@@ -108,13 +157,13 @@ func (s *sink) drop(m *mailing) {
 // abandon refuses what process has handed over: it was killed.
 func (s *sink) abandon(process string) {
 	if m := s.holding(process); m != nil {
-		s.answer(m, &smtp.SMTPError{Code: 421, Message: "the client is gone"})
+		s.answer(m, &smtp.SMTPError{Code: closing, Message: "the client is gone"})
 	}
 }
 
 type session struct {
 	sink *sink
-	from string
+	conn *owned
 }
 
 func (*session) Reset()                               {}
@@ -122,7 +171,7 @@ func (*session) Logout() error                        { return nil }
 func (*session) Mail(string, *smtp.MailOptions) error { return nil }
 func (*session) Rcpt(string, *smtp.RcptOptions) error { return nil }
 func (s *session) Data(r io.Reader) error {
-	m := &mailing{from: s.from, answer: make(chan *smtp.SMTPError, 1)}
+	m := &mailing{from: s.conn.owner, answer: make(chan *smtp.SMTPError, 1)}
 	msg, err := mail.ReadMessage(r)
 	if err != nil {
 		return &smtp.SMTPError{Code: 554, Message: "not a message: " + err.Error()}
@@ -136,10 +185,12 @@ func (s *session) Data(r io.Reader) error {
 	s.sink.held = append(s.sink.held, m)
 	s.sink.mu.Unlock()
 	s.sink.poke()
-	if refusal := <-m.answer; refusal != nil {
-		return refusal
+	refusal := <-m.answer
+	if refusal == nil {
+		return nil
 	}
-	return nil
+	s.conn.last = refusal.Code == closing
+	return refusal
 }
 
 // counted keeps account of the connections that a sink has.
@@ -169,15 +220,35 @@ type owned struct {
 	net.Conn
 	sink  *sink
 	owner string
+	last  bool // what is written next is the last
 	once  sync.Once
 }
 
-func (c *owned) Close() error {
+// Write sends a reply. After the last one the connection is closed in this
+// direction alone: were it in both, what the client sends now would decide
+// between an end and a reset, by who is faster.
+func (c *owned) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if c.last {
+		c.Conn.(*net.TCPConn).CloseWrite()
+		c.ended()
+	}
+	return n, err
+}
+
+// ended notes that nothing more will come of the connection.
+func (c *owned) ended() {
 	c.once.Do(func() {
 		c.sink.mu.Lock()
 		c.sink.open[c.owner]--
 		c.sink.mu.Unlock()
 		c.sink.poke()
 	})
-	return c.Conn.Close()
+}
+
+// Close ends the connection. Until that is done, its owner may yet hear of it.
+func (c *owned) Close() error {
+	err := c.Conn.Close()
+	c.ended()
+	return err
 }

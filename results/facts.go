@@ -91,7 +91,7 @@ func (k *knower) learnMessages(p Page) {
 		}
 	}
 	for _, s := range p.Steps {
-		if (s.Verb == schedule.Deliver || s.Verb == schedule.Defer) && len(s.Names) > 0 {
+		if s.Answer() && len(s.Names) > 0 {
 			k.messages[s.Names[0]] = &whereabouts{}
 		}
 	}

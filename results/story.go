@@ -91,6 +91,8 @@ func (t *teller) tell(s history.Step) (text string, weight int) {
 		return fmt.Sprintf("tries to deliver %s: the mail sink answers %s", name, s.Outcome), about
 	case schedule.Defer:
 		return fmt.Sprintf("tries to deliver %s: the mail sink puts it off (%s)", name, s.Outcome), 3
+	case schedule.Hangup:
+		return fmt.Sprintf("tries to deliver %s: the mail sink hangs up (%s)", name, s.Outcome), 3
 	case schedule.Wake:
 		return "", 0
 	}
@@ -179,7 +181,7 @@ func (t *teller) object(s history.Step, i int) (name, ext, dir string) {
 		return "", "", ""
 	}
 	full := oneLine(s.Names[i])
-	if s.Verb == schedule.Deliver || s.Verb == schedule.Defer {
+	if s.Answer() {
 		return clip(full, 60), "", ""
 	}
 	dir = path.Dir(full)

@@ -91,6 +91,7 @@ var nemeses = map[string]string{
 	"crash":    "a program is killed, and started again",
 	"overlap":  "every node's runner serves all of the queue",
 	"tempfail": "the mail server refuses a message for now (451)",
+	"hangup":   "the mail server answers a message with 421, and hangs up",
 	"skew":     "a node's clock is set",
 	"pause":    "a program stands still, and goes on later",
 }

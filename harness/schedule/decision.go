@@ -23,6 +23,7 @@ type Decision struct {
 const (
 	Deliver = "deliver" // the mail sink takes the message: Names[0] is its id
 	Defer   = "defer"   // the mail sink refuses it for now (a fault)
+	Hangup  = "hangup"  // the mail sink says that it is closing, and does (a fault)
 	Wake    = "wake"    // time moves to the process's wake-up, and it wakes
 	Crash   = "crash"   // the process, or all of a node, is killed (a fault)
 	Start   = "start"   // the program, or all of a node, is started (again)
@@ -36,10 +37,16 @@ const (
 // a program going on.
 func (d Decision) Fault() bool {
 	switch d.Verb {
-	case Crash, Defer, Skew, Pause:
+	case Crash, Defer, Hangup, Skew, Pause:
 		return true
 	}
 	return false
+}
+
+// Answer reports whether the decision is what the mail sink answers to a
+// message.
+func (d Decision) Answer() bool {
+	return d.Verb == Deliver || d.Verb == Defer || d.Verb == Hangup
 }
 
 // A Resource is what a step reads or writes: a directory entry, an inode's

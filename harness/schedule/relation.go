@@ -91,7 +91,7 @@ func (r *relation) learn(step []Decision, f Footprint, delivered bool) int {
 		switch {
 		case d.Verb == Wake:
 			touch(reads, anyChange)
-		case d.Verb == Deliver || d.Verb == Defer:
+		case d.Answer():
 			touch(reads, excuses)
 		}
 		if d.Fault() {
