@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"screwtape/harness/check"
+	"screwtape/harness/history"
 	"screwtape/harness/schedule"
 )
 
@@ -68,6 +69,7 @@ type Outcome struct {
 	// that many steps in order, and no fault, was missed; see schedule.PCTMiss.
 	Missed     []float64
 	Exhaustive *schedule.Account // how far an exhaustive search has come, or nil
+	Outside    []history.Outside // what programs changed outside the share; see World.Outside
 	Seconds    float64
 }
 
@@ -120,6 +122,7 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 			return o, err
 		}
 	}
+	o.Outside = w.Outside()
 	if o.Schedules > 0 {
 		for depth := 1; depth <= 3; depth++ {
 			o.Missed = append(o.Missed, schedule.PCTMiss(c.Search, len(w.programs), o.Steps/o.Schedules, depth))

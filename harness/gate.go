@@ -107,6 +107,9 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 	}
 	t.call = c
 	if c.ordinary {
+		if kind.Kind == node.OnPath && !t.proc.starting { // after its exec
+			w.noteOutside(t, held, c)
+		}
 		held.Continue()
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 // prepared, the clocks at Epoch, every program up, and idle.
 func (w *World) reset(fresh bool) error {
 	for _, p := range w.programs {
-		if fresh || !p.stays() {
+		if fresh || !p.stays() || !w.scratchStays(p.host) {
 			w.kill(p)
 		}
 	}
@@ -21,6 +21,9 @@ func (w *World) reset(fresh bool) error {
 		w.kill(p) // left behind: what stays has none
 	}
 	if err := w.settle(); err != nil {
+		return err
+	}
+	if err := w.emptyScratch(); err != nil {
 		return err
 	}
 	w.store.Restore(w.prepared)

@@ -24,6 +24,10 @@ type Test struct {
 	Programs []Program
 	Workload Workload
 	Nemeses  []Nemesis
+	// Scratch are directories of the machine in whose places each node has one
+	// of its own, which is empty when a schedule begins. Calls there are no
+	// decisions.
+	Scratch []string
 	// MaxDecisions bounds a schedule; one that reaches it is unknown unless
 	// something is broken already. 0 is 5,000.
 	MaxDecisions int

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"screwtape/harness/history"
 	"screwtape/harness/node"
 	"screwtape/harness/share"
 )
@@ -30,9 +31,10 @@ type World struct {
 	now       time.Duration // virtual time since Epoch
 	overslept int           // how often a sleeper has overslept
 	prepared  *share.Snapshot
-	play      *play          // the schedule that is being played, or nil
-	effects   []share.Effect // of the step that is being taken
-	failed    error          // of the harness itself; the world is of no use after it
+	play      *play                   // the schedule that is being played, or nil
+	effects   []share.Effect          // of the step that is being taken
+	outside   map[history.Outside]int // how often, with Count 0; see Outside
+	failed    error                   // of the harness itself; the world is of no use after it
 }
 
 // A host is a node with what the controller serves it.
@@ -47,6 +49,7 @@ type host struct {
 	rate      float64        // how fast its clocks run, less 1 ...
 	since     time.Duration  // ... from then on
 	gained    time.Duration  // what they had gained by then
+	scratched bool           // a program has changed something in the scratch since it was emptied
 }
 
 // A source is a descriptor and what to do when it is readable.
@@ -54,7 +57,7 @@ type source func() error
 
 // NewWorld makes the nodes of a test. Nothing runs on them yet.
 func NewWorld(t *Test) (*World, error) {
-	w := &World{test: t, threads: map[int]*Thread{}, buried: map[int]bool{}, sources: map[int]source{}}
+	w := &World{test: t, threads: map[int]*Thread{}, buried: map[int]bool{}, outside: map[history.Outside]int{}, sources: map[int]source{}}
 	w.store = share.NewStore(func() time.Time { return Epoch.Add(w.now) })
 	var err error
 	if w.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -106,7 +109,7 @@ func (w *World) addHost(name string) error {
 		mounts = append(mounts, mount)
 		places = append(places, node.Mount{Tree: mount.Tree(), Place: m.place})
 	}
-	n, err := node.New(name, places)
+	n, err := node.New(name, places, w.test.Scratch)
 	if err != nil {
 		return err
 	}

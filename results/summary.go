@@ -94,6 +94,9 @@ func section(r Report) string {
 		fmt.Fprintf(&b, " Run: %s.", code(r.Run))
 	}
 	b.WriteString("\n")
+	if text := r.OutsideText(); text != "" {
+		fmt.Fprintf(&b, "\nWrote outside the share: %s.\n", inline(text))
+	}
 	if len(r.Claims) > 0 {
 		b.WriteString("\n| claim | expected | observed | |\n|---|---|---|---|\n")
 		for _, c := range r.Claims {

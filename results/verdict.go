@@ -5,12 +5,14 @@ package results
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"screwtape/harness/check"
+	"screwtape/harness/history"
 )
 
 // SchemaVersion is the version of the JSON that a Report is written as. It is
@@ -40,6 +42,9 @@ type Report struct {
 	Seconds     float64        `json:"seconds"`     // wall-clock time it took
 	Seed        uint64         `json:"seed"`
 	Run         string         `json:"run"` // the run's directory, or "" where none was kept
+	// Outside is what programs changed, or tried to, where it stays from schedule
+	// to schedule; see history.Outside.
+	Outside []history.Outside `json:"outside,omitempty"`
 
 	Claims []Claim `json:"claims,omitempty"` // of reproduce
 	Cells  []Cell  `json:"cells,omitempty"`  // of the master workload
@@ -133,6 +138,20 @@ func (r Report) Kinds() []string {
 // FaultKinds returns the kinds of faults that were injected, sorted.
 func (r Report) FaultKinds() []string {
 	return slices.Sorted(maps.Keys(r.Faults))
+}
+
+// OutsideText tells in one line what programs changed outside the share, the
+// first few paths by name; it is "" where that is nothing.
+func (r Report) OutsideText() string {
+	const most = 5
+	var list []string
+	for _, o := range r.Outside[:min(len(r.Outside), most)] {
+		list = append(list, fmt.Sprintf("%s (%s, %s)", oneLine(o.Path), o.Process, count(o.Count, "time")))
+	}
+	if more := len(r.Outside) - most; more > 0 {
+		list = append(list, fmt.Sprintf("%d more in verdict.json", more))
+	}
+	return strings.Join(list, ", ")
 }
 
 // Judged returns the report's anomalies as a checker's verdict.

@@ -46,6 +46,7 @@ type ProgramConfig struct {
 	Contenders       int           // dealt to the nodes in turn
 	Hold             time.Duration // how long {critical} is in the section
 	Real             bool          // the programs' clocks are the machine's; that is faster
+	Scratch          []string      // directories of the machine, see harness.Test
 	Nemeses          []string
 	Faults           int // of each nemesis, at most so many in a schedule
 }
@@ -58,7 +59,7 @@ func DefaultProgram() ProgramConfig {
 
 func (c *ProgramConfig) options() []option {
 	return []option{{"lock", &c.Lock}, {"acquire", &c.Acquire}, {"release", &c.Release}, {"script", &c.Script}, {"nodes", &c.Nodes},
-		{"contenders", &c.Contenders}, {"hold", &c.Hold}, {"real-time", &c.Real}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"contenders", &c.Contenders}, {"hold", &c.Hold}, {"real-time", &c.Real}, {"scratch", &c.Scratch}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.
@@ -77,7 +78,7 @@ func NewProgram(c ProgramConfig) (*harness.Test, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	t := &harness.Test{Name: "program", Nodes: c.Nodes, Workload: &Program{config: c}, Header: c.Header()}
+	t := &harness.Test{Name: "program", Nodes: c.Nodes, Workload: &Program{config: c}, Header: c.Header(), Scratch: c.Scratch}
 	var err error
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
 		return nil, err
@@ -116,7 +117,7 @@ func (c ProgramConfig) check() error {
 	case len(c.Nodes) == 0 || c.Contenders == 0:
 		return fmt.Errorf("a test needs a node and a contender")
 	}
-	return nil
+	return checkScratch(c.Scratch)
 }
 
 // contender is the program that takes the lock.

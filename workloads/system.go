@@ -62,6 +62,9 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 	if err := s.missing(); err != nil {
 		return nil, err
 	}
+	if err := checkScratch(s.Scratch); err != nil {
+		return nil, err
+	}
 	if c.Promise != "" {
 		s.Promise = c.Promise
 	}
@@ -74,7 +77,7 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 	if len(c.Nodes) == 0 {
 		return nil, fmt.Errorf("a test needs a node")
 	}
-	t := &harness.Test{Name: s.Name, Nodes: c.Nodes, Header: c.Header()}
+	t := &harness.Test{Name: s.Name, Nodes: c.Nodes, Header: c.Header(), Scratch: s.Scratch}
 	overlap := slices.Contains(c.Nemeses, "overlap")
 	others := slices.DeleteFunc(slices.Clone(c.Nemeses), func(n string) bool { return n == "overlap" })
 	if t.Nemeses, err = makeNemeses(others, c.Faults); err != nil {

@@ -149,6 +149,7 @@ func TestSystemFiles(t *testing.T) {
 		{`read = "cat counter"`, "read = \"cat counter\"\nhorizon = \"soon\"", `x.toml:4: `},
 		{`read = "cat counter"`, "read = \"cat counter\"\nclock = \"wall\"", `x.toml:4: clock is "wall"; write "virtual" or "real"`},
 		{`read = "cat counter"`, "read = \"cat counter\"\ndelivered = [\"new/*\"]", `x.toml:2: delivered, places and misleading are a queue's; leave them out, or write workload = "queue"`},
+		{`read = "cat counter"`, "read = \"cat counter\"\nscratch = [\"/\"]", `x.toml:4: "/" cannot be scratch; name a directory that programs may fill as they like, such as /tmp`},
 		{`name = "add"`, `name = "Add!"`, `x.toml:9: "Add!" cannot be a name; use lower-case letters, digits and -`},
 		{`command = "echo {id} >>{share}/counter"`, ``, `x.toml:9: the act add is not one of a command and a file; write command = "...", or file = "..." and text = "..."`},
 		{`command = "echo {id} >>{share}/counter"`, `file = "x"`, `x.toml:10: what changes a state is a command; write command = "..."`},

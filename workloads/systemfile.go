@@ -33,6 +33,7 @@ type System struct {
 	Env      map[string]string `toml:"env"`
 	Share    map[string]string `toml:"share"`   // path -> text; one that ends in "/" is a directory
 	Local    map[string]string `toml:"local"`   // the same for each node's private directory
+	Scratch  []string          `toml:"scratch"` // directories of the machine, see harness.Test
 	Prepare  string            `toml:"prepare"` // makes more of both, by a command that is run once
 	Programs []SystemProgram   `toml:"program"`
 	Acts     []Act             `toml:"act"`
@@ -193,6 +194,11 @@ func (s *System) fault() *fault {
 			return top("needs", fmt.Sprintf("need %d does not say what and how to install it", i+1), `write {command = "...", install = "..."} or {file = "...", install = "..."}`)
 		}
 	}
+	for _, dir := range s.Scratch {
+		if !canBeScratch(dir) {
+			return top("scratch", fmt.Sprintf("%q cannot be scratch", dir), "name a directory that programs may fill as they like, such as /tmp")
+		}
+	}
 	names := map[string]bool{}
 	for i, p := range s.Programs {
 		if f := nameFault("program", i, p.Name, names); f != nil {
@@ -211,6 +217,23 @@ func (s *System) fault() *fault {
 			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command and a file", `write command = "...", or file = "..." and text = "..."`}
 		case a.Command == "" && s.Workload == "state":
 			return &fault{"act", i, "file", "what changes a state is a command", `write command = "..."`}
+		}
+	}
+	return nil
+}
+
+// canBeScratch reports whether a node can have a directory of its own in the
+// place of this one.
+func canBeScratch(dir string) bool {
+	top, _, _ := strings.Cut(strings.TrimPrefix(dir, "/"), "/")
+	return path.IsAbs(dir) && path.Clean(dir) == dir && !slices.Contains([]string{"", "dev", "local", "proc", "shared", "sys"}, top)
+}
+
+// checkScratch says which of the directories cannot be scratch on this machine.
+func checkScratch(dirs []string) error {
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); !canBeScratch(dir) || err != nil || !info.IsDir() {
+			return fmt.Errorf("scratch: %q is no directory that can be it; make one, or name another, such as /tmp", dir)
 		}
 	}
 	return nil

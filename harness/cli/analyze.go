@@ -82,6 +82,9 @@ func (c *command) analyze(dir string, asJSON bool) error {
 func judgeRun(run *results.Run, dir string) (results.Report, error) {
 	report := results.Report{Test: run.Test.Name, Workload: run.Test.Workload, Profile: run.Test.Profile,
 		Promise: run.Test.Promise, Seed: run.Test.Seed, Run: dir, Faults: map[string]int{}, Verdict: check.Valid}
+	if run.Report != nil {
+		report.Outside = run.Report.Outside
+	}
 	places, err := histories(dir)
 	if err != nil {
 		return report, err

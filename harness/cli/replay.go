@@ -78,7 +78,7 @@ func (c *command) replay(name string, o *replayOptions) error {
 		return err
 	}
 	report := o.judged(name, tape, test, first)
-	report.Seconds = time.Since(began).Seconds()
+	report.Seconds, report.Outside = time.Since(began).Seconds(), w.Outside()
 	switch {
 	case err != nil:
 		report.Verdict, report.Why, report.Divergences = check.Unknown, err.Error(), 1
@@ -198,6 +198,7 @@ func (o *replayOptions) tell(w io.Writer, report results.Report, r *harness.Resu
 		fmt.Fprintf(w, "played %d times: the same, byte for byte\n", o.times)
 	}
 	tellVerdict(w, report)
+	tellOutside(w, report)
 	if r.Bounded != "" && report.Why == "" {
 		fmt.Fprintf(w, "  the schedule was cut off at %s, and its end was not seen\n", r.Bounded)
 	}

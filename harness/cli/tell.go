@@ -50,6 +50,7 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 	}
 	fmt.Fprintf(w, "faults: %s; %s played twice, %s; %d hit a bound; %d unconfirmed\n", faults(r),
 		count(out.Twice, "schedule"), count(r.Divergences, "divergence"), r.Bounded, out.Unconfirmed)
+	tellOutside(w, r)
 	for _, d := range out.Divergences {
 		fmt.Fprintf(w, "divergence: %s\n", d)
 	}
@@ -73,6 +74,13 @@ func (o *testOptions) tellAnomaly(w io.Writer, allowed string, a results.Anomaly
 		fmt.Fprintf(w, "  cause: %s\n", a.Cause)
 	}
 	fmt.Fprintf(w, "  replay: %s\n", a.Replay)
+}
+
+// tellOutside notes what programs left on the machine itself.
+func tellOutside(w io.Writer, r results.Report) {
+	if text := r.OutsideText(); text != "" {
+		fmt.Fprintf(w, "wrote outside the share: %s; it stays there from schedule to schedule, see docs/systems.md\n", text)
+	}
 }
 
 // status says how sure and how small a finding is.

@@ -186,7 +186,7 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 	slices.SortStableFunc(findings, func(a, b harness.Finding) int { return check.CompareKinds(a.Anomaly.Kind, b.Anomaly.Kind) })
 	report := results.Report{Test: t.Name, Workload: run.Test.Workload, Profile: run.Test.Profile, Promise: run.Test.Promise,
 		Schedules: out.Schedules, Traces: out.Coverage.Traces(), Faults: out.Faults, Divergences: len(out.Divergences),
-		Bounded: out.Bounded, Seconds: out.Seconds, Seed: o.seed, Run: run.Dir}
+		Bounded: out.Bounded, Seconds: out.Seconds, Seed: o.seed, Run: run.Dir, Outside: out.Outside}
 	report.Complete = out.Complete()
 	report.Verdict, report.Why = verdict(t, out)
 	if report.Verdict == check.Valid && len(o.before) > 0 {

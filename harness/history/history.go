@@ -37,6 +37,15 @@ type Line struct {
 	Text    string `json:"text"`
 }
 
+// An Outside is a path outside the share that a program changed, or tried to:
+// on the machine itself, where every node sees it and where it stays from
+// schedule to schedule.
+type Outside struct {
+	Path    string `json:"path"`
+	Process string `json:"process"` // the program, NODE/PROGRAM
+	Count   int    `json:"count"`   // calls
+}
+
 // A Change is what one step did to one path of the share.
 type Change struct {
 	Path string `json:"path"`

@@ -27,9 +27,10 @@ const AgentName = "screwtape-agent"
 // setup is the first message to the agent; its descriptors are the mounts, in
 // order of Mounts.
 type setup struct {
-	Host   string   // host name of the node
-	Mounts []string // where the mounts go, such as "/shared"
-	Group  bool     // a last descriptor is the cgroup in which programs start
+	Host    string   // host name of the node
+	Mounts  []string // where the mounts go, such as "/shared"
+	Scratch []string // directories that the node has for itself
+	Group   bool     // a last descriptor is the cgroup in which programs start
 }
 
 // A launch asks the agent to start a program; its one descriptor becomes the
@@ -301,7 +302,15 @@ func layOut(s setup, mounts []int) error {
 	if err := unix.Mount("root", "/tmp", "tmpfs", 0, "mode=755"); err != nil {
 		return fmt.Errorf("mount the node's root: %w", err)
 	}
-	return rebuild("/tmp", append(mounts, tmp), append(s.Mounts, "/tmp"))
+	if err := rebuild("/tmp", append(mounts, tmp), append(s.Mounts, "/tmp")); err != nil {
+		return err
+	}
+	for _, dir := range s.Scratch {
+		if err := unix.Mount("scratch", dir, "tmpfs", 0, "mode=1777"); err != nil {
+			return fmt.Errorf("mount scratch on %s: %w", dir, err)
+		}
+	}
+	return nil
 }
 
 // rebuild binds the old root's entries below top, puts the mounts in their

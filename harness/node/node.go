@@ -32,8 +32,9 @@ type Mount struct {
 	Place string
 }
 
-// New starts a node. Whoever serves the mounts must not wait for it.
-func New(name string, mounts []Mount) (*Node, error) {
+// New starts a node. In the places of the directories scratch it has empty ones
+// of its own. Whoever serves the mounts must not wait for it.
+func New(name string, mounts []Mount, scratch []string) (*Node, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("node %s: %w", name, err)
@@ -54,15 +55,15 @@ func New(name string, mounts []Mount) (*Node, error) {
 		unix.Close(pair[0])
 		return nil, fmt.Errorf("node %s: start its agent: %w (screwtape doctor says what is missing)", name, err)
 	}
-	if err := n.setUp(mounts); err != nil {
+	if err := n.setUp(mounts, scratch); err != nil {
 		n.Close()
 		return nil, fmt.Errorf("node %s: %w", name, err)
 	}
 	return n, nil
 }
 
-func (n *Node) setUp(mounts []Mount) error {
-	s := setup{Host: n.Name + ".screwtape.example"}
+func (n *Node) setUp(mounts []Mount, scratch []string) error {
+	s := setup{Host: n.Name + ".screwtape.example", Scratch: scratch}
 	var trees []int
 	for _, m := range mounts {
 		s.Mounts = append(s.Mounts, m.Place)

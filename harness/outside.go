@@ -1,0 +1,140 @@
+package harness
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"screwtape/harness/history"
+	"screwtape/harness/node"
+)
+
+// Outside is what programs have changed, or tried to, outside the share, their
+// node's private directory and the scratch of the test, since the world was
+// made: in order of path and program.
+func (w *World) Outside() []history.Outside {
+	var list []history.Outside
+	for o, n := range w.outside {
+		o.Count = n
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(a, b history.Outside) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Process, b.Process))
+	})
+	return list
+}
+
+// noteOutside notes what a call that is not on the share is about to change. It
+// goes on at once, so how it ends is not seen; what cannot succeed, since a file
+// that it needs is missing or one that it makes is there, is not noted.
+func (w *World) noteOutside(t *Thread, h *node.Held, c *call) {
+	for _, name := range changed(t.tid, h, c) {
+		switch {
+		case !strings.HasPrefix(name, "/"): // a path that could not be read
+		case slices.ContainsFunc(w.test.Scratch, func(dir string) bool { return below(name, dir) }):
+			t.proc.host.scratched = t.proc.host.scratched || w.play != nil
+		default:
+			w.outside[history.Outside{Path: name, Process: programLabel(t.proc.label)}]++
+		}
+	}
+}
+
+// changed are the names among the call's that it changes.
+func changed(tid int, h *node.Held, c *call) []string {
+	last := c.names[len(c.names)-1]
+	switch c.verb {
+	case "unlink", "rmdir", "rename", "chmod", "chown", "utimens", "truncate":
+		if isThere(c.names[0]) {
+			return c.names
+		}
+	case "mkdir", "mknod", "symlink", "link":
+		if !isThere(last) {
+			return []string{last}
+		}
+	case "open":
+		if opensForChange(tid, h, last) {
+			return []string{last}
+		}
+	}
+	return nil
+}
+
+// opensForChange reports whether an open(2) of this file makes it or is for
+// writing to it. What is no file is left out: devices, pipes and sockets, a
+// process's own knobs in /proc, and one without a name (O_TMPFILE).
+func opensForChange(tid int, h *node.Held, name string) bool {
+	flags := uint64(unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC) // of creat(2)
+	switch h.Nr {
+	case unix.SYS_OPEN:
+		flags = h.Args[1]
+	case unix.SYS_OPENAT:
+		flags = h.Args[2]
+	case unix.SYS_OPENAT2:
+		how, err := node.ReadWords(tid, h.Args[2], 1)
+		if err != nil {
+			return false
+		}
+		flags = how[0]
+	}
+	switch {
+	case flags&unix.O_TMPFILE == unix.O_TMPFILE:
+		return false
+	case below(name, "/dev") && !below(name, "/dev/shm") && !below(name, "/dev/mqueue"):
+		return false
+	case below(name, "/proc") && !below(name, "/proc/sys"):
+		return false
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return flags&unix.O_CREAT != 0
+	}
+	writes := flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_TRUNC) != 0
+	excluded := flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0
+	return info.Mode().IsRegular() && writes && !excluded
+}
+
+// isThere looks in the controller's own root, in which all is as on the nodes,
+// but for what is mounted there.
+func isThere(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+func below(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+
+// scratchStays reports whether what lies in the node's scratch is what the
+// programs that stay up have put there when they were started.
+func (w *World) scratchStays(h *host) bool {
+	return len(w.test.Scratch) == 0 || !h.scratched && !slices.ContainsFunc(w.programs, func(p *Process) bool {
+		return p.host == h && !p.program.Late && !p.stays()
+	})
+}
+
+// emptyScratch removes what lies in the scratch of the nodes on which no program
+// is up.
+func (w *World) emptyScratch() error {
+	for _, h := range w.hosts {
+		if slices.ContainsFunc(w.programs, func(p *Process) bool { return p.host == h && p.alive }) {
+			continue
+		}
+		h.scratched = false
+		for _, dir := range w.test.Scratch {
+			inside := fmt.Sprintf("/proc/%d/root%s", h.AgentPID(), dir)
+			entries, err := os.ReadDir(inside)
+			if err != nil {
+				return fmt.Errorf("node %s: empty its scratch: %w", h.Name, err)
+			}
+			for _, e := range entries {
+				if err := os.RemoveAll(filepath.Join(inside, e.Name())); err != nil {
+					return fmt.Errorf("node %s: empty its scratch: %w", h.Name, err)
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+)
+
+// Whatever a program changes on the machine itself is noted, and nothing else
+// is: not what it reads or what cannot succeed, no device, and nothing on the
+// share, in its node's private directory or in its scratch.
+func TestOutside(t *testing.T) {
+	dir, scratch := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "old"), []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		script  string
+		changes []string // below dir
+	}{
+		{"echo >new; echo >>new", []string{"new", "new"}},
+		{"echo >>old", []string{"old"}},
+		{"cd /; (echo >>$OLDPWD/old)", []string{"old"}},
+		{"mkdir d; mv old d/other; ln d/other back; ln -s back link; rm d/other; rmdir d; mv back old; rm link",
+			[]string{"back", "back", "d", "d", "d/other", "d/other", "link", "link", "old", "old"}},
+		{"chmod 600 old; touch -d @1 old; truncate -s 9 old", []string{"old", "old", "old", "old"}},
+		{"cat old; ls; test -e none; cat <old", nil},
+		{"rm -f none; mkdir -p .; mkdir .; ln old old; mv none old; set -C; : >old", nil},
+		{"echo >/dev/null 2>/dev/stderr; echo x >/proc/self/comm; echo >/shared/d/f; echo >/local/f", nil},
+		{"cd " + scratch + "; mkdir d; echo >d/f; mv d/f g", nil},
+	} {
+		w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: tableFiles}, Scratch: []string{scratch},
+			Programs: []Program{shell("a", "sh", "cd "+dir+"; "+c.script)}})
+		if _, err := w.Play(schedule.Canonical(), Options{Fresh: true}); err != nil {
+			t.Fatal(err)
+		}
+		var want []history.Outside
+		for _, name := range c.changes {
+			o := history.Outside{Path: filepath.Join(dir, name), Process: "a/sh", Count: 1}
+			if n := len(want); n > 0 && want[n-1].Path == o.Path {
+				want[n-1].Count++
+				continue
+			}
+			want = append(want, o)
+		}
+		if diff := cmp.Diff(want, w.Outside()); diff != "" {
+			t.Errorf("%s:\n%s", c.script, diff)
+		}
+		os.Remove(filepath.Join(dir, "new"))
+	}
+}
+
+// Scratch is each node's own, and empty when a schedule begins.
+func TestScratch(t *testing.T) {
+	dir := t.TempDir()
+	program := func(node string) Program {
+		return shell(node, "sh", fmt.Sprintf("ls %s; echo >%s/%s; ls %s", dir, dir, node, dir))
+	}
+	w := newWorld(t, &Test{Nodes: []string{"a", "b"}, Workload: plain{files: tableFiles}, Scratch: []string{dir},
+		Programs: []Program{program("a"), program("b")}})
+	for range 2 {
+		r, err := w.Play(schedule.Canonical(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []history.Line{{Process: "a/sh", Text: "a"}, {Process: "b/sh", Text: "b"}}
+		if diff := cmp.Diff(want, r.Logs); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+		t.Errorf("%v is left on the machine, %v", left, err)
+	}
+}
