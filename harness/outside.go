@@ -12,6 +12,7 @@ import (
 
 	"screwtape/harness/history"
 	"screwtape/harness/node"
+	"screwtape/harness/schedule"
 )
 
 // Outside is what programs have changed, or tried to, outside the share, their
@@ -39,7 +40,7 @@ func (w *World) noteOutside(t *Thread, h *node.Held, c *call) {
 		case slices.ContainsFunc(w.test.Scratch, func(dir string) bool { return below(name, dir) }):
 			t.proc.host.scratched = t.proc.host.scratched || w.play != nil
 		default:
-			w.outside[history.Outside{Path: name, Process: programLabel(t.proc.label)}]++
+			w.outside[history.Outside{Path: name, Process: schedule.Program(t.proc.label)}]++
 		}
 	}
 }

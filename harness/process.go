@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -131,7 +132,7 @@ func (w *World) start(p *Process) error {
 	p.starts++
 	p.host.launching++
 	return p.host.Launch(node.Launch{
-		Path: p.program.Path, Args: p.program.Args, Dir: cmpOr(p.program.Dir, "/"),
+		Path: p.program.Path, Args: p.program.Args, Dir: cmp.Or(p.program.Dir, "/"),
 		Env: p.program.Env, PID: p.inner, Output: wr, Timed: p.program.Timed,
 	})
 }
@@ -143,13 +144,6 @@ const (
 	pidsOfStart   = 50
 	pidsOfProgram = 1000
 )
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
 
 // kill ends the process and its children now; what they were held at does not
 // happen.

@@ -166,7 +166,7 @@ func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 	}
 	f := w.footprint(d)
 	// What a child did its program did: a crash takes both.
-	if actor := w.actor(programLabel(d.Process)); actor != nil {
+	if actor := w.actor(schedule.Program(d.Process)); actor != nil {
 		actor.mutated = d.Verb == schedule.Deliver || w.store.Version() != version
 	}
 	if o, ok := w.test.Workload.(Observer); ok {
@@ -273,15 +273,6 @@ func (w *World) actor(label string) *Process {
 		}
 	}
 	return nil
-}
-
-// programLabel is the label of the program that a thread or a child with that
-// label belongs to: of a/runner.1#2 it is a/runner.
-func programLabel(label string) string {
-	if i := strings.IndexAny(label, ".#"); i >= 0 {
-		return label[:i]
-	}
-	return label
 }
 
 func (w *World) all() []*Process { return append(slices.Clone(w.programs), w.others...) }

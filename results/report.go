@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,9 @@ type Page struct {
 	// Findings leads from this page to the directory in which other findings
 	// and claims have pages of their own; "" where there is none.
 	Findings string
+	// Calls leads from this page to the directory with a file of each program's
+	// calls; "" where there is none.
+	Calls string
 	// Picture leads to the page that shows how the history can, or cannot, be
 	// put into an order; "" where there is none.
 	Picture string
@@ -100,6 +104,7 @@ var functions = template.FuncMap{
 	"args": func(p Page, a Anomaly) map[string]any {
 		return map[string]any{"Page": p, "Anomaly": a}
 	},
+	"programs":  func(p Page) []string { return slices.Sorted(maps.Keys(callsByProgram(p.Steps))) },
 	"okMark":    okMark,
 	"claimsign": claimSign,
 	"join":      strings.Join,

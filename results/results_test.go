@@ -258,7 +258,7 @@ func TestRunPhases(t *testing.T) {
 	if err := run.Logf("%d schedules", 3); err != nil {
 		t.Fatal(err)
 	}
-	tape, err := run.WriteTape("lost message 1", "screwtape tape 1\n")
+	tape, err := run.WriteTape("lost message 1", "screwtape tape 1\n", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,7 @@ const (
 //	log              the controller's own account
 //	logs/PROCESS.log what a program wrote
 //	tapes/*.tape     schedules that are worth keeping
+//	tapes/*/PROCESS.calls what a program and its children did in one of them
 //	history.edn      the history, as Jepsen reads it
 //	history.jsonl    the history                        phase history
 //	report.html, junit.xml, summary.md, and what else there is to show
@@ -238,9 +239,16 @@ func (r *Run) Logf(format string, args ...any) error {
 }
 
 // WriteTape keeps a tape as tapes/NAME.tape, and returns its file: the path to
-// give to replay, and to note in an Anomaly.
-func (r *Run) WriteTape(name, text string) (string, error) {
-	file := path.Join("tapes", dirName(name)+".tape")
+// give to replay, and to note in an Anomaly. Beside it stands what each program
+// did when it was played: tapes/NAME/a/runner.calls for a/runner.
+func (r *Run) WriteTape(name, text string, steps []history.Step) (string, error) {
+	base := path.Join("tapes", dirName(name))
+	for program, calls := range callsByProgram(steps) {
+		if err := r.WriteFile(path.Join(base, program+callsExt), []byte(calls)); err != nil {
+			return "", err
+		}
+	}
+	file := base + ".tape"
 	return filepath.Join(r.Dir, file), r.WriteFile(file, []byte(text))
 }
 

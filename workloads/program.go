@@ -198,7 +198,7 @@ func (p *Program) Act(*harness.Acts) error {
 // Observe notes who enters and leaves the section, and who removes the lock's
 // file.
 func (p *Program) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
-	who := contenderOf(d.Process)
+	who := schedule.Program(d.Process)
 	switch d.Verb {
 	case schedule.Start:
 		if strings.Contains(who, "/") {
@@ -232,15 +232,6 @@ func (p *Program) observeMark(d schedule.Decision, who string, s *share.Store, h
 		p.inside = slices.DeleteFunc(p.inside, func(q string) bool { return q == who })
 		h.Did(who, "release", lockFile)
 	}
-}
-
-// contenderOf is the program that a process belongs to: of a/locker.1#2 it is
-// a/locker.
-func contenderOf(process string) string {
-	if i := strings.IndexAny(process, ".#"); i >= 0 {
-		return process[:i]
-	}
-	return process
 }
 
 // inodeOf is the number of what lies at a path below the share's root, or 0.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"screwtape/harness"
 	"screwtape/harness/history"
@@ -34,8 +35,9 @@ const (
 )
 
 // keepSchedule stores a recorded schedule, and the page that shows it, in a
-// directory of the run: "." or one below findings.
-func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Page) error {
+// directory of the run: "." or one below findings. tape is its file in the run,
+// or "".
+func keepSchedule(run *results.Run, dir, tape string, r *harness.Result, p results.Page) error {
 	k := kept{r.Tape.String(), r.Initial, r.Steps, r.Bounded, r.Files}
 	data, err := json.Marshal(k)
 	if err != nil {
@@ -54,6 +56,11 @@ func keepSchedule(run *results.Run, dir string, r *harness.Result, p results.Pag
 	p.Findings = "findings/"
 	if dir != "." {
 		p.Findings = "../"
+	}
+	if tape != "" {
+		if p.Calls, err = filepath.Rel(filepath.Join(run.Dir, dir), strings.TrimSuffix(tape, ".tape")); err != nil {
+			return err
+		}
 	}
 	picture, err := k.picture(p.Title, r.History)
 	if err != nil {

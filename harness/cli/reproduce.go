@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"screwtape/harness/check"
+	"screwtape/harness/history"
 	"screwtape/results"
 	"screwtape/workloads"
 )
@@ -133,7 +134,7 @@ func (o *reproduceOptions) keep(run *results.Run, report *results.Report, claims
 			continue
 		}
 		p := page(t.ID+": "+t.Says, report.Claims[i].Tape, claimReport(*report, i, t), t.Result)
-		if err := keepSchedule(run, "findings/"+t.ID, t.Result, p); err != nil {
+		if err := keepSchedule(run, "findings/"+t.ID, report.Claims[i].Tape, t.Result, p); err != nil {
 			return err
 		}
 		if i > 0 {
@@ -144,7 +145,7 @@ func (o *reproduceOptions) keep(run *results.Run, report *results.Report, claims
 			return err
 		}
 		p.Title, p.Report, p.About = "reproduce", *report, "claim "+t.ID
-		if err := keepSchedule(run, ".", t.Result, p); err != nil {
+		if err := keepSchedule(run, ".", report.Claims[i].Tape, t.Result, p); err != nil {
 			return err
 		}
 	}
@@ -196,14 +197,14 @@ func keepClaim(run *results.Run, t *workloads.Observation) (results.Claim, error
 	if t.Problem != "" {
 		c.Observed = t.Problem
 	}
-	tape := t.Tape
+	tape, steps := t.Tape, []history.Step(nil)
 	if t.Result != nil && t.Result.Tape != nil {
-		tape = t.Result.Tape
+		tape, steps = t.Result.Tape, t.Result.Steps
 		// The tape as it was played, with what the claim says of itself.
 		tape.Header = t.Tape.Header
 	}
 	var err error
-	c.Tape, err = run.WriteTape(t.ID, tape.String())
+	c.Tape, err = run.WriteTape(t.ID, tape.String(), steps)
 	return c, err
 }
 

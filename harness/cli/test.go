@@ -205,13 +205,14 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 		}
 	}
 	// The run's own history is that of the worst that was confirmed.
-	shown, p := calm, page(t.Name, "", report, calm)
+	shown, tape, p := calm, "", page(t.Name, "", report, calm)
 	for i, f := range slices.Backward(findings) {
 		if !f.Confirmed {
 			continue
 		}
-		shown, p = f.Result, page(f.Anomaly.Kind, found[i].Tape, report, f.Result)
-		if err := keepSchedule(run, "findings/"+f.Anomaly.Kind, shown, p); err != nil {
+		shown, tape = f.Result, found[i].Tape
+		p = page(f.Anomaly.Kind, tape, report, shown)
+		if err := keepSchedule(run, "findings/"+f.Anomaly.Kind, tape, shown, p); err != nil {
 			return report, err
 		}
 	}
@@ -221,7 +222,7 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 	if err := run.WriteLogs(shown.Logs); err != nil {
 		return report, err
 	}
-	if err := keepSchedule(run, ".", shown, p); err != nil {
+	if err := keepSchedule(run, ".", tape, shown, p); err != nil {
 		return report, err
 	}
 	return report, finish(run, report, o.junit)
@@ -233,7 +234,7 @@ func (o *testOptions) keepTape(run *results.Run, out *harness.Outcome, f *harnes
 	tape.Header = slices.Clone(tape.Header)
 	tape.Header.Set("anomaly", f.Anomaly.Kind)
 	tape.Header.Set("found", fmt.Sprintf("strategy %s, seed %d, schedule %d", o.strategy, o.seed, f.Schedule))
-	file, err := run.WriteTape(f.Anomaly.Kind, tape.String())
+	file, err := run.WriteTape(f.Anomaly.Kind, tape.String(), f.Result.Steps)
 	a := results.Anomaly{Anomaly: f.Anomaly, Tape: file, Replay: replayCommand(file),
 		Unconfirmed: !f.Confirmed, Count: out.Counts[f.Anomaly.Kind], Schedule: f.Schedule, Seconds: f.Seconds}
 	if f.Cause != nil {

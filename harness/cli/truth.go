@@ -48,7 +48,7 @@ func (c *command) truth(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	for i, cell := range cells {
-		if _, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String()); err != nil {
+		if _, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String(), nil); err != nil {
 			return err
 		}
 		report.Cells = append(report.Cells, results.Cell{Profile: cell.Profile, Flag: cell.Flag, Holder: cell.Holder,

@@ -3,6 +3,8 @@
 // away what a finding does not need.
 package schedule
 
+import "strings"
+
 // A Decision is one step of a schedule, and one line of a tape: a process does
 // something, or something is done to it.
 type Decision struct {
@@ -17,6 +19,19 @@ type Decision struct {
 	// Outcome is "ok", the name of an error such as "ENOENT", the code of a
 	// mail reply, or "" where it is not said.
 	Outcome string
+}
+
+// Program is the label of the program that a process or thread with that label
+// belongs to: "a/runner" for "a/runner.1#2". A node's is its own.
+func Program(label string) string {
+	node, program, ok := strings.Cut(label, "/")
+	if !ok {
+		return node
+	}
+	if i := strings.IndexAny(program, ".#"); i >= 0 {
+		program = program[:i]
+	}
+	return node + "/" + program
 }
 
 // Verbs that are no system calls.

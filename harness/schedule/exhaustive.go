@@ -102,7 +102,7 @@ func (p *point) try(process string) {
 // of reports whether an option is tried where the process is: what it does, and
 // what goes wrong with it.
 func (o Option) of(process string) bool {
-	return o.Process == process || o.Fault() && family(o.Process) == family(process)
+	return o.Process == process || o.Fault() && Program(o.Process) == Program(process)
 }
 
 // Name is "exhaustive".
@@ -253,7 +253,7 @@ func (x *Exhaustive) ordered(i, j int) bool {
 // is also tried before the earlier one.
 func (x *Exhaustive) race(i, j int, before []bits) {
 	at, later := x.nodes[i], x.nodes[j]
-	if later.Taken == endOption || family(at.process()) == family(later.process()) {
+	if later.Taken == endOption || Program(at.process()) == Program(later.process()) {
 		return
 	}
 	if x.enabled(i, j) {
@@ -534,10 +534,10 @@ func (f *follower) close() {
 // delivered reports whether the process of the step at a point has delivered
 // something since it was started.
 func (x *Exhaustive) delivered(i int) bool {
-	process := family(x.nodes[i].process())
+	process := Program(x.nodes[i].process())
 	for k := i - 1; k >= 0; k-- {
 		p := x.nodes[k]
-		if p.Taken == endOption || family(p.process()) != process {
+		if p.Taken == endOption || Program(p.process()) != process {
 			continue
 		}
 		switch x.relation.labels[p.Label].Verb {
@@ -553,13 +553,13 @@ func (x *Exhaustive) delivered(i int) bool {
 // idle reports whether the wake-up at a point was on offer only because nothing
 // else could go on: nothing has changed since its process last woke.
 func (x *Exhaustive) idle(i int) bool {
-	process := family(x.nodes[i].process())
+	process := Program(x.nodes[i].process())
 	for k := i - 1; k >= 0; k-- {
 		p := x.nodes[k]
 		if p.Changed {
 			return false
 		}
-		if family(p.process()) == process {
+		if Program(p.process()) == process {
 			if d := p.Options[p.find(p.Taken)]; d.Verb == Wake || d.Verb == Start {
 				return d.Verb == Wake
 			}

@@ -152,7 +152,7 @@ func (r *relation) depend(a, b int) bool {
 
 func (r *relation) compare(a, b int) bool {
 	x, y := r.labels[a], r.labels[b]
-	if family(x.Process) == family(y.Process) || x.signals(y) || y.signals(x) {
+	if Program(x.Process) == Program(y.Process) || x.signals(y) || y.signals(x) {
 		return true
 	}
 	for resource := range x.Touches {
@@ -182,17 +182,7 @@ func (r *relation) access(l *label, x Resource) access {
 
 // signals reports whether a step sends a signal to the other's process.
 func (l *label) signals(to *label) bool {
-	return l.Verb == "kill" && len(l.Names) > 0 && family(l.Names[0]) == family(to.Process)
-}
-
-// family is the program that a process or thread belongs to: "a/runner" for
-// "a/runner.1#2". They share memory and pipes, of which no footprint tells.
-func family(process string) string {
-	node, program, _ := strings.Cut(process, "/")
-	if i := strings.IndexAny(program, ".#"); i >= 0 {
-		program = program[:i]
-	}
-	return node + "/" + program
+	return l.Verb == "kill" && len(l.Names) > 0 && Program(l.Names[0]) == Program(to.Process)
 }
 
 // MarshalJSON writes the labels: the rest follows from them.
