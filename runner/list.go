@@ -33,7 +33,7 @@ func listMain(args []string) int {
 		say("runner: " + err.Error())
 		return exitUsage
 	}
-	l := list.Open(p, *dir, *lockFile, say)
+	l := list.Open(p, *dir, *lockFile, list.Lifetime, say)
 	if fs.Arg(0) == "show" {
 		if err := l.Load(); err != nil {
 			return listFailed(p, err)

@@ -3,11 +3,14 @@ package runner
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
 	"screwtape/runner/master"
 	"screwtape/runner/profile"
+	"screwtape/runner/queue"
 	"screwtape/runner/sys"
 )
 
@@ -32,7 +35,8 @@ func masterMain(args []string) int {
 	fs.BoolVar(&o.Force, "force", false, "as -s")
 	fs.BoolVar(&o.Direct, "direct", false, "be 3.3.8's program master, which has no look at the lock first")
 	fs.BoolVar(&o.NoRestart, "no-restart", false, "start no runner again")
-	fs.IntVar(&o.Runners, "runners", 0, "start so many runners of the queue out, each for a slice; 0 is one child that does nothing")
+	fs.IntVar(&o.Runners, "runners", 0, "start so many runners of each queue, each for a slice; 0 is one child that does nothing")
+	queues := fs.String("queues", queue.Out, "the queues that get runners, a `list` with commas; \"all\" is all that the version has")
 	fs.IntVar(&o.Child, "child-pid", 0, "the `number` for the master's process, if the kernel lets us choose")
 	fs.IntVar(&o.Refreshes, "refreshes", 0, "end refreshing the lock after so many days; 0 is never")
 	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")
@@ -46,6 +50,9 @@ func masterMain(args []string) int {
 	}
 	if err == nil {
 		o.Profile, err = profile.Get(*version)
+	}
+	if err == nil {
+		o.Queues, err = queueNames(o.Profile, *queues)
 	}
 	if err == nil {
 		o.Profile.Bugs, err = profile.ParseSet(*bugs, master.Bugs)
@@ -68,6 +75,20 @@ func masterMain(args []string) int {
 	}
 	fs.Usage()
 	return exitUsage
+}
+
+// queueNames are the queues of a list with commas.
+func queueNames(p profile.Profile, list string) ([]string, error) {
+	if list == "all" {
+		return p.Queues, nil
+	}
+	names := strings.Split(list, ",")
+	for _, name := range names {
+		if !slices.Contains(p.Queues, name) {
+			return nil, fmt.Errorf("no runner serves a queue %q; there are all, %s", name, strings.Join(p.Queues, ", "))
+		}
+	}
+	return names, nil
 }
 
 // idleMain is a process that does nothing: for a while, or until a signal ends

@@ -1,11 +1,12 @@
 package runner
 
 import (
-	"errors"
 	"flag"
-	"fmt"
+	"slices"
 	"strings"
+	"time"
 
+	"screwtape/runner/list"
 	"screwtape/runner/pickle"
 	"screwtape/runner/profile"
 	"screwtape/runner/queue"
@@ -27,10 +28,12 @@ type queueRunner struct {
 	name      string
 	send      func(from string, to []string, text []byte) error
 	log       func(line string)
+	lists     string        // the directory of the lists; "" does without them
+	locks     string        // that of their locks
+	lifetime  time.Duration // of these
 	queue     *queue.Switchboard
 	shunt     *queue.Switchboard
-	out       *queue.Switchboard // of the retry runner: where messages go back to
-	retry     *queue.Switchboard // of others: where deferred ones wait
+	to        *queue.Switchboard // see goesTo
 	collector collector
 }
 
@@ -39,10 +42,13 @@ func queueMain(args []string) int {
 	fs := flag.NewFlagSet("runner queue", flag.ContinueOnError)
 	c.define(fs)
 	slice := fs.Int("slice", 0, "serve this slice, from `0`")
-	slices := fs.Int("slices", 1, "of so many")
+	of := fs.Int("slices", 1, "of so many")
 	saveBad := fs.Bool("save-bad", true, "preserve entries that cannot be read (QRUNNER_SAVE_BAD_MESSAGES; not in 3.3.8)")
 	once := fs.Bool("once", false, "end after one listing and what is on it")
 	untilEmpty := fs.Bool("until-empty", false, "end when a listing is empty")
+	lists := fs.String("lists", "", "the `directory` of the lists; \"\" delivers to whom the entry names, and looks no list up")
+	locks := fs.String("locks", "/shared/locks", "the `directory` of the lists' locks")
+	lifetime := fs.Duration("list-lock-lifetime", list.Lifetime, "LIST_LOCK_LIFETIME")
 	port := fs.Uint("smtp-port", 25, "the mail server's port on 127.0.0.1")
 	p, status, ok := parse(fs, &c, args)
 	if !ok {
@@ -52,12 +58,17 @@ func queueMain(args []string) int {
 		say("runner: " + p.Name + " always preserves bad messages; leave out --save-bad=false")
 		return exitUsage
 	}
+	if !slices.Contains(p.Queues, c.queue) {
+		say("runner: no runner serves a queue " + c.queue + "; there are " + strings.Join(p.Queues, ", "))
+		return exitUsage
+	}
 	p.SaveBad = *saveBad
 	sys.CatchStop()
-	r, err := newQueueRunner(p, c.dir, c.queue, *slice, *slices, say)
+	r, err := newQueueRunner(p, c.dir, c.queue, *slice, *of, say)
 	if err != nil {
 		return die(p, err)
 	}
+	r.lists, r.locks, r.lifetime = *lists, *locks, *lifetime
 	r.send = func(from string, to []string, text []byte) error {
 		return send(uint16(*port), from, to, text)
 	}
@@ -99,11 +110,7 @@ func (r *queueRunner) openOthers() (err error) {
 	if r.shunt, err = r.open(queue.Shunt); err != nil {
 		return err
 	}
-	if r.name == queue.Retry {
-		r.out, err = r.open(queue.Out)
-	} else {
-		r.retry, err = r.open(queue.Retry)
-	}
+	r.to, err = r.open(r.goesTo())
 	return err
 }
 
@@ -203,85 +210,4 @@ func (r *queueRunner) setAside(base string, entry pickle.Entry, err error) {
 	}
 	r.log("SHUNTING: " + shunted)
 	r.queue.Finish(base, false)
-}
-
-// dispose does with a message what this queue's runner is for. It gives true
-// when the message is to come into the queue again as a new entry.
-func (r *queueRunner) dispose(base string, entry pickle.Entry) (again bool, err error) {
-	if r.name == queue.Retry {
-		return r.giveBack(entry)
-	}
-	err = r.deliver(entry)
-	var refused *refusal
-	switch {
-	case err == nil || r.has("swallow-delivery-error"):
-		return false, nil
-	case errors.As(err, &refused) && refused.permanent():
-		r.log("delivery failed: " + refused.Error())
-		return false, nil
-	case errors.Is(err, errNoRecipients):
-		return false, err
-	}
-	if refused != nil && refused.code == 421 && r.has("deliver-twice-on-421") {
-		r.deliver(entry)
-	}
-	if r.has("requeue-unlinks-first") {
-		r.queue.Finish(base, false)
-	}
-	return false, r.deferEntry(entry)
-}
-
-// deferEntry puts a message that could not be delivered for now into the queue
-// retry, with the time before which it is not to be tried again. That is what
-// becomes of a 4xx reply; a server that does not answer counts as one. The hour
-// is Mailman's default.
-func (r *queueRunner) deferEntry(entry pickle.Entry) error {
-	sec, _ := sys.Now()
-	entry.Meta["deliver_after"] = float64(sec + retryAfter)
-	_, err := r.retry.Enqueue(entry.Text, entry.Meta)
-	return err
-}
-
-// giveBack is the retry runner's work: what has waited long enough by the local
-// clock goes back to the queue out, the rest comes into this queue again.
-func (r *queueRunner) giveBack(entry pickle.Entry) (again bool, err error) {
-	after, _ := entry.Meta["deliver_after"].(float64)
-	if sec, _ := sys.Now(); float64(sec) < after {
-		return true, nil
-	}
-	_, err = r.out.Enqueue(entry.Text, entry.Meta)
-	return false, err
-}
-
-// deliverUntaken is the bug deliver-before-rename.
-func (r *queueRunner) deliverUntaken(base string) bool {
-	entry, err := r.queue.Peek(base)
-	return err == nil && r.deliver(entry) == nil
-}
-
-var errNoRecipients = errors.New("no recipients")
-
-// deliver sends a message to its recipients.
-func (r *queueRunner) deliver(entry pickle.Entry) error {
-	var recips []string
-	switch list := entry.Meta[r.profile.RecipsKey].(type) {
-	case pickle.Strings:
-		recips = list
-	case []any:
-		for _, v := range list {
-			s, ok := v.(string)
-			if !ok {
-				return fmt.Errorf("%w: %v is no address", errNoRecipients, v)
-			}
-			recips = append(recips, s)
-		}
-	default:
-		return fmt.Errorf("%w: %s is a %T", errNoRecipients, r.profile.RecipsKey, list)
-	}
-	for _, addr := range recips {
-		if strings.ContainsAny(addr, "\r\n<> ") {
-			return fmt.Errorf("%w: %q is no address", errNoRecipients, addr)
-		}
-	}
-	return r.send("test-bounces@"+queue.Domain, recips, entry.Text)
 }

@@ -2,7 +2,9 @@
 // queue what GNU Mailman's programs do, system call by system call, and are
 // small and quick to start.
 //
-//	runner queue   serves a queue: takes its entries and sends them on by SMTP
+//	runner queue   serves a queue: takes its entries and sends them on, from out
+//	               by SMTP, from others into the next queue
+//	runner unshunt puts back into their queues what runners have set aside
 //	runner inject  puts a sample message into a queue
 //	runner show    prints an entry
 //	runner lock    takes a lock, works for a while, and lets it go
@@ -51,6 +53,7 @@ func Args(argv []string) ([]string, bool) {
 
 const usage = `usage: screwtape runner queue  --dir DIR [--queue out] [--slice 0 --slices 1] [--profile 2.1.39] ...
        screwtape runner inject --dir DIR [--queue out] --message SAMPLE --id ID [--profile 2.1.39]
+       screwtape runner unshunt [--dir DIR] [--profile 2.1.39] [DIRECTORY]
        screwtape runner show   FILE
        screwtape runner lock   [--file PATH] [--kind 2.1] ...
        screwtape runner list   [--dir DIR] [--lock PATH] COMMAND ...
@@ -87,6 +90,8 @@ func Main(args []string) int {
 			return listMain(args[1:])
 		case "master":
 			return masterMain(args[1:])
+		case "unshunt":
+			return unshuntMain(args[1:])
 		case "idle":
 			return idleMain(args[1:])
 		}

@@ -40,7 +40,8 @@ func golden(t *testing.T, name, text string) {
 type stage struct {
 	t       *testing.T
 	profile profile.Profile
-	dir     string
+	root    string                // what the hosts share
+	dir     string                // of the queues
 	answer  func(id string) error // of the mail server; nil takes all
 	taken   []string              // what it took
 	log     []string
@@ -53,8 +54,9 @@ func newStage(t *testing.T, version string, answer func(id string) error) *stage
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { sys.Trace = nil })
-	s := &stage{t: t, profile: p, dir: t.TempDir(), answer: answer}
-	if err := os.Mkdir(s.dir+"/out", 0o770); err != nil {
+	root := t.TempDir()
+	s := &stage{t: t, profile: p, root: root, dir: root + "/qfiles", answer: answer}
+	if err := os.MkdirAll(s.dir+"/out", 0o770); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -175,7 +177,8 @@ var entryName = regexp.MustCompile(`\d+\.\d+\+[0-9a-f]{40}`)
 // anonymous puts X for the first entry's name, NEW for others, and the path that
 // it has on nodes for the directory's.
 func (s *stage) anonymous(text string) string {
-	text = strings.ReplaceAll(text, s.dir, "/shared/qfiles")
+	text = strings.ReplaceAll(text, s.root, "/shared")
+	text = strings.ReplaceAll(text, fmt.Sprintf("%s.%d", sys.Hostname(), sys.Pid()), "HOST.PID")
 	return entryName.ReplaceAllStringFunc(text, func(name string) string {
 		if name == s.x {
 			return "X"
@@ -348,7 +351,7 @@ func TestCalls(t *testing.T) {
 			a.queue.Dequeue(x)
 			record("preserve", func() { a.queue.Finish(x, true) })
 			record("finish what is gone", func() { a.queue.Finish(x, false) })
-			record("enqueue", func() { a.retry.Enqueue([]byte("x"), pickle.Metadata{}) })
+			record("enqueue", func() { a.to.Enqueue([]byte("x"), pickle.Metadata{}) })
 			s.put("m0")
 			record("serve", func() { a.serve(x) })
 			golden(t, "calls-"+version, s.anonymous(b.String()))

@@ -19,7 +19,7 @@ import (
 	"screwtape/runner/sys"
 )
 
-// Lifetime is that of a list's lock, LIST_LOCK_LIFETIME.
+// Lifetime is the default of that of a list's lock, LIST_LOCK_LIFETIME.
 const Lifetime = 5 * time.Hour
 
 // ErrNoState is that of a list none of whose state files can be read.
@@ -39,11 +39,12 @@ type List struct {
 }
 
 // Open gives the list in the directory dir, of which nothing is read by that.
-// The lock file's path "" is for a process that takes no lock.
-func Open(p profile.Profile, dir, lockFile string, log func(line string)) *List {
+// The lock file's path "" is for a process that takes no lock; the lock ends
+// when it was not refreshed for so long as lifetime says.
+func Open(p profile.Profile, dir, lockFile string, lifetime time.Duration, log func(line string)) *List {
 	l := &List{profile: p, dir: dir, log: log}
 	if lockFile != "" && !l.has("no-lock") {
-		l.lock = lock.New(lock.Mailman, lockFile, Lifetime, log)
+		l.lock = lock.New(lock.Mailman, lockFile, lifetime, log)
 	}
 	return l
 }

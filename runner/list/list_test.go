@@ -48,7 +48,7 @@ func (s *site) open(version string) *List {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return Open(p, s.dir, s.dir+"/LOCK", func(line string) {
+	return Open(p, s.dir, s.dir+"/LOCK", Lifetime, func(line string) {
 		s.log = append(s.log, strings.ReplaceAll(line, s.dir+"/", ""))
 	})
 }

@@ -36,6 +36,15 @@ func (s State) Members() []string {
 	return list
 }
 
+// CountPost counts a message that was sent to the list.
+func (s State) CountPost() {
+	n, _ := s[Posts].(int64)
+	s[Posts] = n + 1
+}
+
+// Posts is the key of the number of messages that were sent to the list.
+const Posts = "post_id"
+
 func (s State) setMembers(members []string) {
 	slices.Sort(members)
 	items := []any{}

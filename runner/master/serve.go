@@ -17,8 +17,10 @@ const restartLimit = 10
 
 // A kid is a runner that the master has started.
 type kid struct {
-	pid, slice int
-	restarts   int
+	pid      int
+	queue    string
+	slice    int
+	restarts int
 }
 
 // A master is the process that has the lock.
@@ -50,8 +52,13 @@ func serve(o Options, w way, l *lock.File) int {
 		o.Log("master: " + err.Error())
 		return 1
 	}
-	for slice := range max(o.Runners, 1) {
-		m.start(kid{slice: slice})
+	if o.Runners == 0 {
+		m.start(kid{})
+	}
+	for _, queue := range o.Queues {
+		for slice := range o.Runners {
+			m.start(kid{queue: queue, slice: slice})
+		}
 	}
 	sys.Alarm(aDay)
 	if w.pausesFirst {
@@ -94,7 +101,7 @@ func (m *master) start(k kid) {
 	args := []string{"screwtape-runner", "idle"}
 	if m.Runners > 0 {
 		args = []string{"screwtape-runner", "queue", "--dir", m.Dir + "/qfiles", "--profile", m.Profile.Name,
-			"--slice", strconv.Itoa(k.slice), "--slices", strconv.Itoa(m.Runners)}
+			"--lists", m.Dir + "/lists", "--locks", m.locks(), "--queue", k.queue, "--slice", strconv.Itoa(k.slice), "--slices", strconv.Itoa(m.Runners)}
 	}
 	var err error
 	if k.pid, err = sys.Spawn(number, args...); err != nil {
@@ -174,7 +181,7 @@ func (m *master) ended(pid int, status syscall.WaitStatus) {
 		k.restarts++
 	}
 	if k.restarts > restartLimit {
-		m.Log(fmt.Sprintf("Qrunner %d reached maximum restart limit of %d, not restarting.", k.slice, restartLimit))
+		m.Log(fmt.Sprintf("Qrunner %s:%d reached maximum restart limit of %d, not restarting.", k.queue, k.slice, restartLimit))
 		return
 	}
 	m.start(k)

@@ -31,9 +31,11 @@ type Options struct {
 	Force bool
 	// Direct leaves out 3.3.8's front end, as its program master does.
 	Direct bool
-	// Runners are what the master starts: so many slices of the queue out,
+	// Runners are what the master starts: so many slices of each of Queues,
 	// or with 0 one child that does nothing.
 	Runners int
+	// Queues are those that get runners, in the order of their start.
+	Queues []string
 	// NoRestart is -n.
 	NoRestart bool
 	// Child is the number of the master, and those after it of its runners,
@@ -65,7 +67,7 @@ func Start(o Options) int {
 		}
 	}
 	if w.forks {
-		site := list.Open(o.Profile, o.Dir+"/lists/mailman", "", o.Log)
+		site := list.Open(o.Profile, o.Dir+"/lists/mailman", "", 0, o.Log)
 		if err := site.Load(); err != nil {
 			o.Log("Site list is missing: mailman")
 			return 1
@@ -187,7 +189,7 @@ func remove(o Options, w way, l *lock.File) error {
 // hand starts the child that is the master, and gives it the lock.
 func hand(o Options, l *lock.File) int {
 	args := []string{"screwtape-runner", "master", "--profile", o.Profile.Name, "--dir", o.Dir, "--locks", o.locks(),
-		"--runners", strconv.Itoa(o.Runners), "--child-pid", strconv.Itoa(o.Child), "--refreshes", strconv.Itoa(o.Refreshes),
+		"--runners", strconv.Itoa(o.Runners), "--queues", strings.Join(o.Queues, ","), "--child-pid", strconv.Itoa(o.Child), "--refreshes", strconv.Itoa(o.Refreshes),
 		fmt.Sprintf("--no-restart=%v", o.NoRestart), "serve"}
 	pid, err := sys.Spawn(o.Child, args...)
 	if err == nil {

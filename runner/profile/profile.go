@@ -64,6 +64,13 @@ type Profile struct {
 	// Tries is how often an entry is tried: at the recovery that would be
 	// one try more, by its _bak_count, it is preserved instead.
 	Tries int
+	// Queues are those that a message goes through from its arrival to its
+	// delivery, and retry. Each has a runner, of one slice by default.
+	// (QRUNNERS has others too: of archives, bounces, commands, newsgroups
+	// and Mailman's own messages.)
+	Queues []string
+	// ListFiles: lists lie in files, see package list; otherwise in a database.
+	ListFiles bool
 	// RenameToLast: a list's config.pck becomes config.pck.last by a rename;
 	// otherwise by a link, so that config.pck is never missing.
 	RenameToLast bool
@@ -90,6 +97,8 @@ var (
 		ReceivedTime: true,
 		SaveBad:      true,
 		Tries:        3,
+		Queues:       []string{"in", "out", "retry"},
+		ListFiles:    true,
 
 		StampAfterLoad: true, // until 2.1.24 (LP 266464)
 	}
@@ -105,6 +114,8 @@ var (
 		FinishSaysWhy: true,
 		SaveBad:       true,
 		Tries:         3,
+		Queues:        []string{"in", "out", "retry"},
+		ListFiles:     true,
 	}
 	// 3.3.8, as Debian's 3.3.8-2~deb12u2. Its Switchboard run under CPython
 	// 3.11.7, with strace; the loop from source.
@@ -126,6 +137,7 @@ var (
 		SaveBad:      true,
 		FixedSaveBad: true,
 		Tries:        3,
+		Queues:       []string{"in", "pipeline", "out", "retry"},
 	}
 )
 

@@ -21,18 +21,27 @@ func NewMessage(sample, id string, p profile.Profile) (text []byte, meta pickle.
 		return nil, nil, err
 	}
 	text = append([]byte("Message-ID: <"+id+"@"+Domain+">\n"), body...)
-	recips := []string{"anna@" + Domain}
 	meta = pickle.Metadata{
-		p.ListKey:  p.List,
-		"listname": "test",
-		p.RecipsKey: func() any {
-			if p.RecipsAreSet {
-				return pickle.Strings(recips)
-			}
-			return []any{recips[0]}
-		}(),
+		p.ListKey:   p.List,
+		"listname":  "test",
+		p.RecipsKey: Recipients(p, Member),
 	}
 	return text, meta, nil
+}
+
+// Member is who is on the list.
+const Member = "anna"
+
+// Recipients are these members as the metadata has them.
+func Recipients(p profile.Profile, members ...string) any {
+	set, list := pickle.Strings{}, []any{}
+	for _, m := range members {
+		set, list = append(set, m+"@"+Domain), append(list, m+"@"+Domain)
+	}
+	if p.RecipsAreSet {
+		return set
+	}
+	return list
 }
 
 // Entry is the file that the enqueue of a sample at this time (in seconds since

@@ -21,10 +21,12 @@ import (
 
 // The queues of this name are those that Mailman gives a meaning.
 const (
-	Out   = "out"
-	Retry = "retry"
-	Shunt = "shunt"
-	Bad   = "bad"
+	In       = "in"       // what comes to a list
+	Pipeline = "pipeline" // and has passed its rules; 3.3.8
+	Out      = "out"      // what is to be sent
+	Retry    = "retry"    // and could not be for now
+	Shunt    = "shunt"    // what a runner failed at
+	Bad      = "bad"      // what cannot be read, as .psv
 )
 
 // schemaVersion is the metadata's version, QFILE_SCHEMA_VERSION.

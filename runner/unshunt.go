@@ -1,0 +1,89 @@
+package runner
+
+import (
+	"flag"
+	"path"
+	"strings"
+
+	"screwtape/runner/profile"
+	"screwtape/runner/queue"
+)
+
+// unshuntMain is bin/unshunt of 2.1 and "mailman unshunt" of 3.3.8: it puts what
+// runners have set aside back into the queues that it came from. What lies there
+// as .psv it does not see.
+func unshuntMain(args []string) int {
+	fs := flag.NewFlagSet("runner unshunt", flag.ContinueOnError)
+	root := fs.String("dir", "/shared/qfiles", "the `directory` of the queues")
+	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.Names(), ", "))
+	discard := fs.Bool("discard", false, "throw the messages away (3.3.8)")
+	if fs.Parse(args) != nil {
+		say("usage: screwtape runner unshunt [flags] [DIRECTORY]")
+		return exitUsage
+	}
+	p, err := profile.Get(*version)
+	if err != nil {
+		say("runner: " + err.Error())
+		return exitUsage
+	}
+	dir := path.Join(*root, queue.Shunt)
+	switch {
+	case fs.NArg() > 1:
+		say("runner: unexpected argument " + fs.Arg(1))
+		return exitUsage
+	case fs.NArg() == 1 && !p.ListFiles:
+		say("runner: " + p.Name + " unshunts the queue shunt alone; leave out " + fs.Arg(0))
+		return exitUsage
+	case *discard && p.ListFiles:
+		say("runner: " + p.Name + " has no --discard; leave it out")
+		return exitUsage
+	case fs.NArg() == 1:
+		dir = fs.Arg(0)
+	}
+	if err := unshunt(p, *root, dir, *discard, say); err != nil {
+		return die(p, err)
+	}
+	return 0
+}
+
+// unshunt puts all entries of dir back, or throws them away. An entry that it
+// cannot put back it says, and leaves as .bak, which the next time recovers.
+func unshunt(p profile.Profile, root, dir string, discard bool, log func(line string)) error {
+	from, err := queue.Open(p, path.Dir(dir), path.Base(dir), 0, 1, log)
+	if err != nil {
+		return err
+	}
+	if err := from.Recover(); err != nil {
+		return err
+	}
+	bases, err := from.Files(".pck")
+	if err != nil {
+		return err
+	}
+	for _, base := range bases {
+		if err := putBack(p, root, from, base, discard, log); err != nil {
+			log("Cannot unshunt message " + base + ", skipping: " + queue.ErrorText(p, err))
+			continue
+		}
+		from.Finish(base, false)
+	}
+	return nil
+}
+
+// putBack puts one entry into the queue that it names, or else into in.
+func putBack(p profile.Profile, root string, from *queue.Switchboard, base string, discard bool, log func(line string)) error {
+	entry, err := from.Dequeue(base)
+	if err != nil || discard {
+		return err
+	}
+	name, ok := entry.Meta["whichq"].(string)
+	if !ok {
+		name = queue.In
+	}
+	to, err := queue.Open(p, root, name, 0, 1, log)
+	if err != nil {
+		return err
+	}
+	_, err = to.Enqueue(entry.Text, entry.Meta)
+	return err
+}
