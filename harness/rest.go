@@ -61,7 +61,7 @@ func (w *World) settle() error {
 		if why == nil {
 			continue
 		}
-		if time.Since(began) > patience {
+		if time.Since(began) > patience && (w.play == nil || !w.play.patient) {
 			return &restless{why.label, describe(why)}
 		}
 		if why.killed || why.program != nil && why.program.Single {
@@ -215,6 +215,9 @@ func (w *World) looked() []*Process {
 // has left the processor. One in uninterruptible sleep waits for a disk, unless
 // it waits for its child in vfork(2).
 func (t *Thread) runs(l look) bool {
+	if l.state == 't' {
+		return true // a debugger has stopped it, and will let it go on
+	}
 	if l.state == 'R' || l.state == 'W' {
 		return true // were it to sleep and be woken before the second look, that would see no difference
 	}

@@ -40,6 +40,8 @@ type play struct {
 	kill     *call // the last that sent a signal
 	healing  bool  // nothing goes wrong any more, and what is down comes up
 	record   bool  // note what each step changed on the share
+	look     *Look
+	patient  bool // wait for whatever runs for as long as it takes
 	before   map[string]history.Change
 	touched  map[schedule.Resource]map[way]touch
 }
@@ -66,6 +68,8 @@ type Options struct {
 	Fresh bool
 	// Record notes what each step changes on the share, for a report.
 	Record bool
+	// Look has it stand still before a decision; nil is not at all.
+	Look *Look
 }
 
 // Play plays one schedule: the strategy decides, until nothing can happen any
@@ -78,7 +82,7 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	if err := w.reset(o.Fresh); err != nil {
 		return nil, err
 	}
-	p := &play{record: o.Record, touched: map[schedule.Resource]map[way]touch{}}
+	p := &play{record: o.Record, look: o.Look, touched: map[schedule.Resource]map[way]touch{}}
 	p.Faults = map[string]int{}
 	w.play = p
 	defer func() { w.play = nil }()
@@ -139,7 +143,13 @@ func (w *World) decide(s schedule.Strategy, p *play) error {
 			p.Bounded = fmt.Sprintf("%d decisions", bound)
 			return nil
 		}
-		if err := w.step(s, p, options[choice].Decision); err != nil {
+		d := options[choice].Decision
+		if p.look != nil && p.look.At == len(p.Steps)+1 {
+			if err := w.stand(p.look, d); err != nil {
+				return err
+			}
+		}
+		if err := w.step(s, p, d); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type replayOptions struct {
 	times  int
 	json   bool
 	report string
+	attach int
 }
 
 func (c *command) newReplay() *cobra.Command {
@@ -38,22 +40,28 @@ func (c *command) newReplay() *cobra.Command {
 wrote, and what came of it. docs/tapes.md says how to write a tape.
 
 Where the programs do not do what a line wants, the replay ends there with one
-line FILE:LINE: what was wanted and what is on offer, and exit code 2.`,
+line FILE:LINE: what was wanted and what is on offer, and exit code 2.
+
+--attach N stands still before decision N, says how to attach a debugger to the
+process that makes it, and goes on after Enter, the end of standard input, or
+Ctrl-C. The share is served meanwhile. docs/tapes.md says what that may disturb.`,
 		Example: `  screwtape replay C4
   screwtape replay results/runs/queue/latest/tapes/lost-message.tape
-  screwtape replay my.tape --times 20 -q      does it always go the same way?`,
+  screwtape replay my.tape --times 20 -q      does it always go the same way?
+  screwtape replay C4 --attach 12             look at the program with a debugger`,
 		Args: arguments(1, 1, "FILE, or the name of a claim"),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.replay(args[0], &o) },
+		RunE: func(cmd *cobra.Command, args []string) error { return c.replay(cmd.Context(), args[0], &o) },
 	}
 	f := cmd.Flags()
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show the steps")
 	f.IntVar(&o.times, "times", 1, "play it so often, and compare the logs byte for byte")
 	f.BoolVar(&o.json, "json", false, "print the verdict as one JSON object")
+	f.IntVar(&o.attach, "attach", 0, "stand still before this decision, for a debugger")
 	f.StringVar(&o.report, "report", "", "write a report (HTML) to this `file`")
 	return cmd
 }
 
-func (c *command) replay(name string, o *replayOptions) error {
+func (c *command) replay(ctx context.Context, name string, o *replayOptions) error {
 	tape, test, err := openTape(name)
 	if err != nil {
 		return badArgs{err}
@@ -61,10 +69,22 @@ func (c *command) replay(name string, o *replayOptions) error {
 	if o.times < 1 {
 		return badArgs{fmt.Errorf("--times: %d; give 1 or more", o.times)}
 	}
+	if o.attach < 0 || o.attach > 0 && o.times > 1 {
+		return badArgs{fmt.Errorf("--attach: give the number of a decision, from 1, and leave out --times")}
+	}
 	if err := canWrite("--report", o.report); err != nil {
 		return badArgs{err}
 	}
-	if err := enter(); err != nil {
+	options := harness.Options{Fresh: true, Record: true}
+	if o.attach == 0 {
+		err = enter()
+	} else {
+		var in *os.File
+		if in, err = enterWithInput(); err == nil {
+			options.Look = newLook(ctx, o.attach, in, c.err)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	w, err := harness.NewWorld(test)
@@ -73,9 +93,12 @@ func (c *command) replay(name string, o *replayOptions) error {
 	}
 	defer w.Close()
 	began := time.Now()
-	first, differs, err := playTimes(w, tape, o.times)
+	first, differs, err := playTimes(w, tape, options, o.times)
 	if err != nil && !harness.Diverged(err) {
 		return err
+	}
+	if n := len(first.Steps); err == nil && o.attach > n {
+		return badArgs{fmt.Errorf("--attach: there is no decision %d; the schedule has %d", o.attach, n)}
 	}
 	report := o.judged(name, tape, test, first)
 	report.Seconds, report.Outside = time.Since(began).Seconds(), w.Outside()
@@ -146,9 +169,9 @@ func readTape(name string) (*schedule.Tape, error) {
 
 // playTimes plays the tape that often. It returns the first result, and how the
 // first of the others that is not like it differs from it.
-func playTimes(w *harness.World, tape *schedule.Tape, times int) (first *harness.Result, differs string, err error) {
+func playTimes(w *harness.World, tape *schedule.Tape, o harness.Options, times int) (first *harness.Result, differs string, err error) {
 	for n := range times {
-		r, err := w.Replay(tape, harness.Options{Fresh: true, Record: true})
+		r, err := w.Replay(tape, o)
 		if err != nil {
 			return r, "", err
 		}
