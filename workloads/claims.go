@@ -119,7 +119,7 @@ var catalogue = []struct {
 	keys func() []string
 	make func(schedule.Header) (*harness.Test, error)
 }{
-	{"queue", func() []string { return queueKeys }, from(ParseQueue, NewQueue)},
+	{"queue", keys((*QueueConfig).options), from(ParseQueue, NewQueue)},
 	{"lock", keys((*LockConfig).options), from(ParseLock, NewLock)},
 	{"config", keys((*ConfigConfig).options), from(ParseConfig, NewConfig)},
 	{"master", keys((*MasterConfig).options), from(ParseMaster, NewMaster)},

@@ -118,18 +118,21 @@ func programName(others []harness.Program, node, name string) string {
 }
 
 // Prepare makes the list, of one member, and the directories of its locks.
-func (c *Config) Prepare(s *share.Store) error {
+func (c *Config) Prepare(s *share.Store) error { return makeList(s, c.config.Nodes, initialMember) }
+
+// makeList makes the list, of these members, and the directories of its locks.
+func makeList(s *share.Store, nodes []string, members ...string) error {
 	for _, dir := range []string{"/shared/" + listDir, "/shared/locks"} {
 		if err := s.MkdirAll(dir, 0o2770); err != nil {
 			return err
 		}
 	}
-	for _, n := range c.config.Nodes {
+	for _, n := range nodes {
 		if err := s.MkdirAll("/"+n+"/locks", 0o2770); err != nil {
 			return err
 		}
 	}
-	data, err := list.NewState("test", initialMember).Encode()
+	data, err := list.NewState("test", members...).Encode()
 	if err != nil {
 		return err
 	}
@@ -167,13 +170,16 @@ func (c *Config) Observe(d schedule.Decision, _ *share.Store, h *history.Recorde
 }
 
 // Note says who is on the list by a file of its state.
-func (c *Config) Note(name string, data []byte) string {
+func (c *Config) Note(name string, data []byte) string { return noteList(name, data) }
+
+// noteList says who is on the list by a file of its state, "" by any other.
+func noteList(name string, data []byte) string {
 	if path.Dir(name) != listDir || !strings.HasPrefix(path.Base(name), "config.pck") {
 		return ""
 	}
 	state, err := list.Decode(data)
 	if err != nil {
-		return "unreadable"
+		return "no state"
 	}
 	return "members " + strings.Join(state.Members(), ", ")
 }
@@ -182,7 +188,7 @@ func (c *Config) Note(name string, data []byte) string {
 // what was done and acknowledged must be there, and what readers saw must have
 // been.
 func (c *Config) Judge(e *harness.End) check.Verdict {
-	final, found := c.final(e)
+	final, found := finalList(e)
 	if len(found) == 0 || found[0].Kind != check.CorruptState {
 		found = append(found, c.lostUpdates(e, final)...)
 	}
@@ -192,8 +198,8 @@ func (c *Config) Judge(e *harness.End) check.Verdict {
 	return verdict(found)
 }
 
-// final is what the list has in the end, and what is wrong with its files.
-func (c *Config) final(e *harness.End) (final map[string]string, found []check.Anomaly) {
+// finalList is what the list has in the end, and what is wrong with its files.
+func finalList(e *harness.End) (final map[string]string, found []check.Anomaly) {
 	final = map[string]string{}
 	e.Share.Walk("/shared/"+listDir, func(name string, entry share.Entry) {
 		data, _ := e.Share.ReadFile("/shared/" + listDir + "/" + name)

@@ -20,8 +20,13 @@ func TestHeader(t *testing.T) {
 		{"workload: queue\nmessages: 0\ninject: yes", ""},
 		{"workload: queue\nmessages: 0\nbad-name: yes", ""},
 		{"workload: queue\nmessages: many", `header messages: "many" is no whole number, 0 or more`},
+		{"workload: queue\nqueues: in out retry", ""},
+		{"workload: queue\nqueues: all\nprofile: 3.3.8", ""},
+		{"workload: queue\nqueues: pipeline", "queues: pipeline is none of in, out, retry, each once, or all, that a message goes through in 2.1.39"},
+		{"workload: queue\nqueues: in in", "queues: in is none of "},
+		{"workload: queue\nlocks: none", `no locks "none"; there are shared and local`},
 		{"workload: queue\npromise: x", `no promise "x"; there are at-most-once, at-least-once, exactly-once`},
-		{"workload: queue\nkind: 2.1", "header kind: the workload queue has no such key; there are profile, nodes, messages, "},
+		{"workload: queue\nkind: 2.1", "header kind: the workload queue has no such key; there are profile, nodes, queues, messages, "},
 		{"workload: lock\nkinds: 2.1", "header kinds: the workload lock has no such key; there are nodes, kind, lifetime, "},
 		{"workload: lock\nhold: 3", `header hold: "3" is no length of time; write such as 15s or 30h`},
 		{"workload: master\nnodes: a b a", "header nodes: a is said twice"},
@@ -58,9 +63,10 @@ func many(n int) string {
 
 // A queue's header has no key that ParseQueue does not read.
 func TestQueueKeys(t *testing.T) {
-	full := QueueConfig{Profile: "2.1.39", Nodes: []string{"a"}, Messages: 2, Sample: "plain", Slices: []Slice{{"a", 0, 1}}, Late: []string{"a/runner"},
+	full := QueueConfig{Profile: "2.1.39", Nodes: []string{"a"}, Messages: 2, Sample: "plain", Queues: []string{"in", "out"}, Locks: "local", Unshunt: true, Slices: []Slice{{"a", 0, 1}}, Late: []string{"a/runner"},
 		Bugs: "x", BadName: true, Damage: "unreadable", Inject: true, Promise: "exactly-once", Nemeses: []string{"crash"}, Crashes: 2}
 	h := full.Header()
+	queueKeys := keys((*QueueConfig).options)()
 	if err := checkHeader(h, queueKeys); err != nil {
 		t.Error(err)
 	}

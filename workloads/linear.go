@@ -56,7 +56,7 @@ func holders(e *harness.End, lock string) (porcupine.Model, []check.Object) {
 // Objects are the keys of the list that were written. They do not begin alike,
 // so each begins with a write.
 func (c *Config) Objects(e *harness.End) (porcupine.Model, []check.Object) {
-	final, _ := c.final(e)
+	final, _ := finalList(e)
 	keys, ops := c.registers(e)
 	clients := check.Clients(e.History)
 	var list []check.Object

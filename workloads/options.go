@@ -19,7 +19,7 @@ const horizon = 60 * time.Hour
 // An option is one line of a tape's header, and where its value goes.
 type option struct {
 	key   string
-	value any // *string, *int, *bool, *time.Duration or *[]string
+	value any // *string, *int, *bool, *time.Duration, *[]string or *[]Slice
 }
 
 // keys gives the keys of a configuration's options.
@@ -46,6 +46,8 @@ func read(h schedule.Header, options []option) error {
 			*v = text
 		case *[]string:
 			*v = strings.Fields(text)
+		case *[]Slice:
+			*v, err = ParseSlices(text)
 		case *int:
 			*v, err = count(text)
 		case *time.Duration:
@@ -65,6 +67,15 @@ func read(h schedule.Header, options []option) error {
 	return nil
 }
 
+// count reads a number of things.
+func count(value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("%q is no whole number, 0 or more", value)
+	}
+	return n, nil
+}
+
 // header is the options as a tape's header has them; those that are empty are
 // left out.
 func header(workload string, options []option) schedule.Header {
@@ -77,6 +88,12 @@ func header(workload string, options []option) schedule.Header {
 			text = *v
 		case *[]string:
 			text = strings.Join(*v, " ")
+		case *[]Slice:
+			var words []string
+			for _, s := range *v {
+				words = append(words, s.String())
+			}
+			text = strings.Join(words, " ")
 		case *int:
 			text = strconv.Itoa(*v)
 		case *time.Duration:

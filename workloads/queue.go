@@ -33,6 +33,9 @@ type Queue struct {
 	profile profile.Profile
 	entries map[string]string // base name of an entry -> id of its message
 	damaged map[string]bool   // ids of messages whose entries were bad from the start
+	removed map[string]int    // by process and entry: the step at which it did so
+	passed  map[string]string // by process and message: into which queue it was put last
+	posted  map[string]bool   // ids of messages that an incoming runner was done with
 }
 
 // A QueueConfig says how a queue test is set up. Its text form is a tape's
@@ -40,15 +43,18 @@ type Queue struct {
 type QueueConfig struct {
 	Profile  string        // version of Mailman that the runners do as
 	Nodes    []string      // in order
+	Queues   []string      // that have runners, or "all"; messages go into the first
 	Messages int           // how many clients put in before the runners look
 	Sample   string        // which sample message
-	Slices   []Slice       // one runner each
+	Slices   []Slice       // one runner of each queue each
 	Late     []string      // programs that do not run at the beginning
+	Locks    string        // the lists' locks: shared or local
 	SaveBad  bool          // QRUNNER_SAVE_BAD_MESSAGES
 	Bugs     string        // planted in the runners, with commas
 	BadName  bool          // a file whose name is none of Mailman's lies in the queue
 	Damage   string        // what is wrong with the first message's entry: one of Damages, or ""
 	Inject   bool          // the messages are put in by a program on the last node
+	Unshunt  bool          // a program on the last node unshunts
 	Promise  check.Promise // what the set-up is judged by
 	Nemeses  []string      // crash, overlap, tempfail
 	Crashes  int           // at most so many in a schedule
@@ -57,7 +63,7 @@ type QueueConfig struct {
 // Damages are what can be wrong with an entry from the start.
 var Damages = []string{
 	"unreadable",    // it is cut off, so that no runner can read it
-	"unprocessable", // it can be read, and names no recipients
+	"unprocessable", // it can be read, and names no recipients; in the queue in, a list that does not exist
 }
 
 // A Slice is one runner and the part of the queue that it serves.
@@ -72,54 +78,28 @@ func (s Slice) String() string { return fmt.Sprintf("%s:%d/%d", s.Node, s.Index,
 // Mailman's documentation wants it: each has a slice of its own. With the
 // nemesis overlap every node serves the whole queue.
 func DefaultQueue() QueueConfig {
-	return QueueConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Messages: 1, Sample: "plain",
-		SaveBad: true, Promise: check.ExactlyOnce, Crashes: 1}
+	return QueueConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Queues: []string{queue.Out}, Messages: 1, Sample: "plain",
+		Locks: "shared", SaveBad: true, Promise: check.ExactlyOnce, Crashes: 1}
 }
+
+func (c *QueueConfig) options() []option {
+	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"queues", &c.Queues},
+		{"messages", &c.Messages}, {"sample", &c.Sample}, {"slices", &c.Slices}, {"late", &c.Late},
+		{"locks", &c.Locks}, {"save-bad", &c.SaveBad}, {"bugs", &c.Bugs},
+		{"bad-name", &c.BadName}, {"damage", &c.Damage}, {"inject", &c.Inject},
+		{"unshunt", &c.Unshunt}, {"promise", (*string)(&c.Promise)},
+		{"nemesis", &c.Nemeses}, {"crashes", &c.Crashes}}
+}
+
+// usual are lines of a header that it can do without.
+var usual = map[string]string{"queues": "out", "locks": "shared", "save-bad": "yes", "bad-name": "no", "inject": "no", "unshunt": "no"}
 
 // Header is the configuration as a tape's header has it.
 func (c QueueConfig) Header() schedule.Header {
-	var h schedule.Header
-	h.Set("workload", "queue")
-	h.Set("profile", c.Profile)
-	h.Set("nodes", strings.Join(c.Nodes, " "))
-	h.Set("messages", strconv.Itoa(c.Messages))
-	h.Set("sample", c.Sample)
-	var slices []string
-	for _, s := range c.Slices {
-		slices = append(slices, s.String())
-	}
-	if len(slices) > 0 {
-		h.Set("slices", strings.Join(slices, " "))
-	}
-	if len(c.Late) > 0 {
-		h.Set("late", strings.Join(c.Late, " "))
-	}
-	if !c.SaveBad {
-		h.Set("save-bad", "no")
-	}
-	if c.Bugs != "" {
-		h.Set("bugs", c.Bugs)
-	}
-	if c.BadName {
-		h.Set("bad-name", "yes")
-	}
-	if c.Damage != "" {
-		h.Set("damage", c.Damage)
-	}
-	if c.Inject {
-		h.Set("inject", "yes")
-	}
-	h.Set("promise", string(c.Promise))
-	if len(c.Nemeses) > 0 {
-		h.Set("nemesis", strings.Join(c.Nemeses, " "))
-		h.Set("crashes", strconv.Itoa(c.Crashes))
-	}
-	return h
+	return slices.DeleteFunc(header("queue", c.options()), func(f schedule.Field) bool {
+		return usual[f.Key] == f.Value || f.Key == "crashes" && len(c.Nemeses) == 0
+	})
 }
-
-// queueKeys are the keys that ParseQueue reads.
-var queueKeys = []string{"profile", "nodes", "messages", "sample", "slices", "late", "save-bad", "bugs", "bad-name", "damage", "inject",
-	"promise", "nemesis", "crashes"}
 
 // maxMessages is how many messages a test has at most.
 const maxMessages = 10_000
@@ -128,63 +108,8 @@ const maxMessages = 10_000
 // not say is as in DefaultQueue.
 func ParseQueue(h schedule.Header) (QueueConfig, error) {
 	c := DefaultQueue()
-	for _, f := range h {
-		if err := c.set(f.Key, f.Value); err != nil {
-			return c, fmt.Errorf("header %s: %w", f.Key, err)
-		}
-	}
-	return c, nil
-}
-
-func (c *QueueConfig) set(key, value string) (err error) {
-	yes := func() (bool, error) {
-		switch value {
-		case "yes":
-			return true, nil
-		case "no":
-			return false, nil
-		}
-		return false, fmt.Errorf("%q is neither yes nor no", value)
-	}
-	switch key {
-	case "profile":
-		c.Profile = value
-	case "nodes":
-		c.Nodes = strings.Fields(value)
-	case "messages":
-		c.Messages, err = count(value)
-	case "sample":
-		c.Sample = value
-	case "slices":
-		c.Slices, err = ParseSlices(value)
-	case "late":
-		c.Late = strings.Fields(value)
-	case "save-bad":
-		c.SaveBad, err = yes()
-	case "bugs":
-		c.Bugs = value
-	case "bad-name":
-		c.BadName, err = yes()
-	case "damage":
-		c.Damage = value
-	case "inject":
-		c.Inject, err = yes()
-	case "promise":
-		c.Promise = check.Promise(value)
-	case "nemesis":
-		c.Nemeses = strings.Fields(value)
-	case "crashes":
-		c.Crashes, err = count(value)
-	}
-	return err
-}
-
-func count(value string) (int, error) {
-	n, err := strconv.Atoi(value)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%q is no whole number, 0 or more", value)
-	}
-	return n, nil
+	err := read(h, c.options())
+	return c, err
 }
 
 // ParseSlices reads slices as "a:0/2 b:1/2".
@@ -207,10 +132,16 @@ func ParseSlices(text string) ([]Slice, error) {
 
 // NewQueue makes the test. Errors name what in the configuration is wrong.
 func NewQueue(c QueueConfig) (*harness.Test, error) {
-	q := &Queue{config: c, entries: map[string]string{}, damaged: map[string]bool{}}
+	q := &Queue{config: c}
 	var err error
 	if q.profile, err = profile.Get(c.Profile); err != nil {
 		return nil, err
+	}
+	if q.config.Queues, err = queuesOf(q.profile, c.Queues); err != nil {
+		return nil, err
+	}
+	if c.Locks != "shared" && c.Locks != "local" {
+		return nil, fmt.Errorf("no locks %q; there are shared and local", c.Locks)
 	}
 	if q.profile.Bugs, err = profile.ParseBugs(c.Bugs); err != nil {
 		return nil, err
@@ -243,10 +174,16 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 		if _, err := queue.InSlice(q.profile, "0+0", s.Index, s.N); err != nil {
 			return nil, fmt.Errorf("slice %s: no runner of %s starts with it: %w", s, c.Profile, err)
 		}
-		t.Programs = append(t.Programs, q.runner(s, t.Programs))
+		for _, name := range q.config.Queues {
+			t.Programs = append(t.Programs, q.runner(name, s, t.Programs))
+		}
 	}
 	if c.Inject {
-		t.Programs = append(t.Programs, q.injector())
+		t.Programs = append(t.Programs, q.command("inject", "--queue", q.config.Queues[0],
+			"--message", c.Sample, "--id", "m0", "--bugs", c.Bugs))
+	}
+	if c.Unshunt {
+		t.Programs = append(t.Programs, q.command("unshunt"))
 	}
 	for _, late := range c.Late {
 		if !slices.ContainsFunc(t.Programs, func(p harness.Program) bool { return p.Label() == late }) {
@@ -254,6 +191,22 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 		}
 	}
 	return t, nil
+}
+
+// queuesOf are the queues of these names, or of the name all.
+func queuesOf(p profile.Profile, names []string) ([]string, error) {
+	if len(names) == 1 && names[0] == "all" {
+		return p.Queues, nil
+	}
+	for i, name := range names {
+		if !slices.Contains(p.Queues, name) || slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("queues: %s is none of %s, each once, or all, that a message goes through in %s", name, strings.Join(p.Queues, ", "), p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("a test needs a queue")
+	}
+	return names, nil
 }
 
 // slices are those of the configuration, or one for each node: its part of the
@@ -292,17 +245,10 @@ func (c QueueConfig) nemeses() ([]harness.Nemesis, error) {
 	return list, nil
 }
 
-// runner is the program that serves a slice. The first of a node is called
-// runner, further ones runner2 and so on.
-func (q *Queue) runner(s Slice, others []harness.Program) harness.Program {
-	name, n := "runner", 1
-	for _, o := range others {
-		if o.Node == s.Node {
-			n++
-			name = "runner" + strconv.Itoa(n)
-		}
-	}
-	args := []string{"screwtape-runner", "queue", "--dir", "/shared/" + queueDir, "--queue", "out",
+// runner is the program that serves a slice of a queue. That of out is called
+// runner, any other as its queue; further ones of a node are runner2 and so on.
+func (q *Queue) runner(name string, s Slice, others []harness.Program) harness.Program {
+	args := []string{"screwtape-runner", "queue", "--dir", "/shared/" + queueDir, "--queue", name,
 		"--profile", q.config.Profile, "--slice", strconv.Itoa(s.Index), "--slices", strconv.Itoa(s.N)}
 	if !q.config.SaveBad {
 		args = append(args, "--save-bad=false")
@@ -310,14 +256,26 @@ func (q *Queue) runner(s Slice, others []harness.Program) harness.Program {
 	if q.config.Bugs != "" {
 		args = append(args, "--bugs", q.config.Bugs)
 	}
-	return q.program(s.Node, name, args)
+	if q.lists() {
+		args = append(args, "--lists", "/shared/lists", "--locks", "/"+q.config.Locks+"/locks", "--list-lock-lifetime", listLifetime.String())
+	}
+	label := name
+	if name == queue.Out {
+		label = "runner"
+	}
+	p := q.program(s.Node, programName(others, s.Node, label), args)
+	// The incoming runner waits for the list's lock; where config.pck can be
+	// missing for a moment, any runner may, to repair it.
+	if name == queue.In || q.lists() && q.profile.RenameToLast {
+		p.Horizon = patience
+	}
+	return p
 }
 
-// injector is the program that puts the first message in.
-func (q *Queue) injector() harness.Program {
-	p := q.program(q.config.Nodes[len(q.config.Nodes)-1], "inject", []string{"screwtape-runner", "inject",
-		"--dir", "/shared/" + queueDir, "--queue", "out", "--profile", q.config.Profile,
-		"--message", q.config.Sample, "--id", "m0", "--bugs", q.config.Bugs})
+// command is a program on the last node that somebody starts, and that ends.
+func (q *Queue) command(name string, args ...string) harness.Program {
+	p := q.program(q.config.Nodes[len(q.config.Nodes)-1], name,
+		append([]string{"screwtape-runner", name, "--dir", "/shared/" + queueDir, "--profile", q.config.Profile}, args...))
 	p.Late, p.Once = true, true
 	return p
 }
@@ -329,22 +287,25 @@ func (q *Queue) program(node, name string, args []string) harness.Program {
 	return p
 }
 
-// Prepare makes the queues as Mailman's installation does.
+// Prepare makes the queues as Mailman's installation does, and the list.
 func (q *Queue) Prepare(s *share.Store) error {
-	for _, name := range []string{"out", "bad", "shunt", "retry"} {
+	for _, name := range append([]string{"out", "bad", "shunt", "retry"}, q.config.Queues...) {
 		if err := s.MkdirAll(path.Join("/shared", queueDir, name), 0o2770); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !q.lists() {
+		return nil
+	}
+	return makeList(s, q.config.Nodes, queue.Member)
 }
 
 // Act puts the messages into the queue, a second apart.
 func (q *Queue) Act(a *harness.Acts) error {
-	clear(q.entries)
-	clear(q.damaged)
+	q.entries, q.damaged, q.removed, q.passed, q.posted = map[string]string{}, map[string]bool{}, map[string]int{}, map[string]string{}, map[string]bool{}
+	dir := path.Join("/shared", queueDir, q.config.Queues[0])
 	if q.config.BadName { // listed before every entry
-		if err := a.Share.WriteFile(path.Join("/shared", queueDir, "out/0foo.pck"), []byte("not an entry"), 0o660); err != nil {
+		if err := a.Share.WriteFile(dir+"/0foo.pck", []byte("not an entry"), 0o660); err != nil {
 			return err
 		}
 	}
@@ -364,7 +325,7 @@ func (q *Queue) Act(a *harness.Acts) error {
 			}
 			q.damaged[id] = true
 		}
-		if err := a.Share.WriteFile(path.Join("/shared", queueDir, "out", name), data, 0o660); err != nil {
+		if err := a.Share.WriteFile(dir+"/"+name, data, 0o660); err != nil {
 			return err
 		}
 		q.entries[strings.TrimSuffix(name, ".pck")] = id
@@ -382,7 +343,11 @@ func (q *Queue) damage(data []byte) ([]byte, error) {
 	if q.config.Damage == "unreadable" {
 		return data[:e.MetaAt], nil
 	}
-	delete(e.Meta, q.profile.RecipsKey)
+	if q.config.Queues[0] == queue.In {
+		e.Meta[q.profile.ListKey] = "nowhere"
+	} else {
+		delete(e.Meta, q.profile.RecipsKey)
+	}
 	meta, err := pickle.EncodeMetadata(e.Meta)
 	return append(data[:e.MetaAt:e.MetaAt], meta...), err
 }
@@ -405,14 +370,24 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 		if err != nil {
 			return
 		}
-		if id, err := queue.MessageID(data); err == nil {
-			q.entries[base] = id
-			if strings.HasSuffix(d.Process, "/inject") {
-				h.Add(d.Process, history.OK, "enqueue", id, "")
-			}
+		id, err := queue.MessageID(data)
+		if err != nil {
+			return
 		}
+		q.entries[base] = id
+		if strings.HasSuffix(d.Process, "/inject") {
+			h.Add(d.Process, history.OK, "enqueue", id, "")
+			return
+		}
+		h.Did(d.Process, "forward", id)
+		q.passed[d.Process+" "+id] = path.Base(path.Dir(target))
 	case d.Verb == "unlink" && q.entries[base] != "":
-		h.Did(d.Process, "remove", q.entries[base])
+		id := q.entries[base]
+		h.Did(d.Process, "remove", id)
+		q.removed[d.Process+" "+base] = h.Step
+		if to := q.passed[d.Process+" "+id]; path.Dir(d.Names[0]) == queueDir+"/"+queue.In && to == queue.Out {
+			q.posted[id] = true
+		}
 	}
 }
 
@@ -432,6 +407,9 @@ func (q *Queue) Note(name string, data []byte) string {
 	if id, err := queue.MessageID(data); err == nil {
 		return id
 	}
+	if note := noteList(name, data); note != "" {
+		return note
+	}
 	base, _ := splitEntry(name)
 	return q.entries[base]
 }
@@ -442,7 +420,11 @@ func (q *Queue) Judge(e *harness.End) check.Verdict {
 	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] })
 	misleading = append(misleading, q.removedTwice(e)...)
 	v := check.JudgeMessages(q.config.Promise, check.Messages(accepted(e.History), q.places(e)), misleading)
-	return q.crashLoops(e, v)
+	v = q.crashLoops(e, v)
+	if q.lists() {
+		v = q.judgeList(e, v)
+	}
+	return v
 }
 
 // places are where copies of each message lie in the end.
@@ -480,21 +462,15 @@ func accepted(ops []history.Op) []history.Op {
 // removedTwice are the complaints of runners that they could not remove an
 // entry, although they had removed it themselves.
 func (q *Queue) removedTwice(e *harness.End) []check.Misleading {
-	removed := map[string]int{} // by process and message: at which step
-	for _, op := range e.History {
-		if op.F == "remove" {
-			removed[op.Process+" "+op.Value] = op.Step
-		}
-	}
 	var list []check.Misleading
 	for _, s := range e.Steps {
 		for _, l := range s.Lines {
 			_, file, ok := strings.Cut(l.Text, "Failed to unlink/preserve backup file: ")
 			file, _, _ = strings.Cut(file, ".bak")
-			id := q.entries[path.Base(file)]
-			at, own := removed[l.Process+" "+id]
+			base := path.Base(file)
+			at, own := q.removed[l.Process+" "+base]
 			if ok && own && at < s.Index {
-				list = append(list, check.Misleading{Process: l.Process, ID: id, Step: s.Index, Text: l.Text})
+				list = append(list, check.Misleading{Process: l.Process, ID: q.entries[base], Step: s.Index, Text: l.Text})
 			}
 		}
 	}
@@ -530,7 +506,11 @@ func (q *Queue) place(name, id string, e *harness.End) string {
 		return check.Bak
 	case dir == "shunt":
 		return check.Shunt
-	case dir == "out" && (passedOver || !q.served(base)):
+	case slices.Contains(q.config.Queues, dir) && (passedOver || !q.served(base)):
+		return check.UnservedSlice
+	case dir == queue.Retry: // it waits for its time
+		return check.Pck
+	case !slices.Contains(q.config.Queues, dir):
 		return check.UnservedSlice
 	}
 	return check.Pck

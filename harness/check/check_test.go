@@ -188,6 +188,9 @@ func TestCrashExcuses(t *testing.T) {
 		{"client enqueue m0; a/r deliver m0; crash a/r; a/r deliver m0; crash a; b/r deliver m0", "double-delivery-after-crash"}, // two
 		{"client enqueue m0; a/r deliver m0; crash a/r; crash a; a/r deliver m0; b/r deliver m0", "double-delivery"},             // the second interrupted nothing
 		{"client enqueue m0; client enqueue m1; a/r deliver m0; crash a/r; a/r deliver m1; b/r deliver m1", "double-delivery"},   // another message's
+		{"client enqueue m0; a/in forward m0; crash a/in; a/in forward m0; a/r deliver m0; a/r remove m0; a/r deliver m0", "double-delivery-after-crash"},
+		{"client enqueue m0; a/in forward m0; a/in remove m0; crash a/in; a/r deliver m0; a/r remove m0; a/r deliver m0", "double-delivery"},
+		{"client enqueue m0; a/in forward m0; crash a/in; a/in forward m0; a/r deliver m0; a/r deliver m0; b/r deliver m0", "double-delivery"}, // one crash, one excuse
 		{"client enqueue? m0", ""},
 		{"client enqueue? m0; a/r deliver m0", ""},
 		{"client enqueue m0; a/r deliver? m0", "lost-message"},
@@ -239,8 +242,10 @@ func random(r *rand.Rand) ([]history.Op, map[string][]string) {
 		case n < 2 && !done[id]:
 			done[id] = true
 			rec.Add("client", []history.Type{history.OK, history.OK, history.Info, history.Fail}[r.IntN(4)], "enqueue", id, "")
-		case n < 5:
+		case n < 4:
 			rec.Did(process, "deliver", id)
+		case n < 5:
+			rec.Did(process, "forward", id)
 		case n < 7:
 			rec.Did(process, "remove", id)
 		default:
@@ -292,7 +297,8 @@ func oracle(p Promise, ops []history.Op, id string, places []string) bool {
 		return false
 	}
 	// A crash may excuse a later delivery if its process's last act on the
-	// message before it, and after its crash before that, was a delivery.
+	// message before it, and after its crash before that, was a delivery or
+	// a forwarding.
 	hits := func(crash, process string) bool {
 		return crash == process || crash == "a" && process[0] == 'a' || crash == "b" && process[0] == 'b' || crash == "a/r" && process == "a/r.1"
 	}
@@ -307,7 +313,7 @@ func oracle(p Promise, ops []history.Op, id string, places []string) bool {
 				if o.F == "crash" && hits(o.Value, process) || o.F == "remove" && o.Process == process && o.Value == id && o.Type == history.OK {
 					break
 				}
-				if o.F == "deliver" && o.Process == process && o.Value == id && o.Type == history.OK {
+				if (o.F == "deliver" || o.F == "forward") && o.Process == process && o.Value == id && o.Type == history.OK {
 					excuses = append(excuses, c)
 					break
 				}

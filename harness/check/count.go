@@ -15,6 +15,7 @@ import (
 //
 //	client    invoke/ok   enqueue  ID   accepted once it is ok
 //	PROCESS   ok          deliver  ID   one delivery
+//	PROCESS   ok          forward  ID   it has put the message into a further queue
 //	PROCESS   ok          remove   ID   the process has taken the entry away
 //	nemesis   info        crash    WHO  a process with its children, or a node
 //
@@ -22,7 +23,8 @@ import (
 // in the order in which the history first names them.
 //
 // A crash excuses one further delivery of each message that the crashed
-// process had delivered and not yet removed: that is what AfterCrash says.
+// process had delivered, or forwarded, and not yet removed: that is what
+// AfterCrash says.
 // Where no removals are recorded, every delivery counts as not yet removed.
 func Messages(ops []history.Op, places map[string][]string) []Message {
 	var (
@@ -46,19 +48,21 @@ func Messages(ops []history.Op, places map[string][]string) []Message {
 		case "enqueue":
 			m := message(op.Value)
 			m.Accepted = m.Accepted || op.Type == history.OK
-		case "deliver":
+		case "deliver", "forward":
 			m := message(op.Value)
 			if op.Type != history.OK {
 				continue
 			}
 			left, interrupted := settle(pending[m.ID], crashed)
 			excuses[m.ID] += interrupted
-			d := Delivery{Process: op.Process, Step: op.Step}
-			if len(m.Deliveries) > 0 && excuses[m.ID] > 0 {
-				excuses[m.ID]--
-				d.AfterCrash = true
+			if op.F == "deliver" {
+				d := Delivery{Process: op.Process, Step: op.Step}
+				if len(m.Deliveries) > 0 && excuses[m.ID] > 0 {
+					excuses[m.ID]--
+					d.AfterCrash = true
+				}
+				m.Deliveries = append(m.Deliveries, d)
 			}
-			m.Deliveries = append(m.Deliveries, d)
 			pending[m.ID] = append(without(left, op.Process), unremoved{op.Process, op.Index})
 		case "remove":
 			if op.Type == history.OK {
@@ -73,8 +77,8 @@ func Messages(ops []history.Op, places map[string][]string) []Message {
 	return messages
 }
 
-// An unremoved is a process's last delivery of a message while its entry still
-// lies there.
+// An unremoved is a process's last delivery or forwarding of a message while its
+// entry still lies there.
 type unremoved struct {
 	process string
 	index   int // of the operation

@@ -34,6 +34,8 @@ func MessageModel(p Promise) porcupine.Model {
 				}
 				s.delivered++
 				s.pending = s.drop(in.process) + in.process + "\n"
+			case "forward":
+				s.pending = s.drop(in.process) + in.process + "\n"
 			case "remove":
 				s.pending = s.drop(in.process)
 			case "crash":
@@ -108,7 +110,7 @@ type messageState struct {
 	enqueued, accepted bool
 	delivered          int
 	excuses            int    // crashes that excuse one further delivery each
-	pending            string // processes that delivered it and have not removed it, a line each
+	pending            string // processes that delivered or forwarded it and have not removed it, a line each
 }
 
 func (s messageState) drop(process string) string {
@@ -142,7 +144,7 @@ func (s messageState) mayEnd(p Promise, places []string) bool {
 }
 
 // MessageOperations picks from a history what concerns one message, for
-// MessageModel. A delivery, a removal and a crash are points in time; an
+// MessageModel. A delivery, a forwarding, a removal and a crash are points in time; an
 // enqueue lasts from its invocation to its completion, and one that never
 // completes returns at infinity. Where the message lies at the end is a read
 // after all else. Times are twice the place in the history.
@@ -170,7 +172,7 @@ func MessageOperations(ops []history.Op, id string, places []string) []porcupine
 			enqueue(now+1, true)
 		case op.F == "enqueue" && op.Type == history.Fail:
 			begun = -1
-		case (op.F == "deliver" || op.F == "remove") && op.Type == history.OK:
+		case (op.F == "deliver" || op.F == "forward" || op.F == "remove") && op.Type == history.OK:
 			operations = append(operations, porcupine.Operation{ClientId: client(op), Input: messageInput{op.F, op.Process}, Call: now, Return: now + 1})
 		}
 	}

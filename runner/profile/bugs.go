@@ -27,7 +27,7 @@ var Bugs = []Bug{
 	{"bad-name-skips-all", "a name that is no entry's ends the listing quietly, and what comes after it is not served", "unserved", "a bad name in the queue"},
 	{"bak-count-never", "recovery does not count: an entry that kills its runner is tried for ever", "double-delivery-after-crash", "three crashes between delivery and finish"},
 	{"deliver-before-rename", "the message is delivered before the entry is renamed to .bak", "double-delivery", "two runners"},
-	{"deliver-twice-on-421", "a 421 makes the runner send the message again at once, and put it in the retry queue too", "double-delivery", "a delivery deferred"},
+	{"deliver-twice-on-421", "a 421 makes the runner send the message again at once, and put it in the retry queue too", "double-delivery", "a mail server that hangs up, a runner of the retry queue"},
 	{"double-finish", "finish unlinks twice", "misleading-error", ""},
 	{"enqueue-without-tmp", "an entry is written straight to its .pck", "lost-message", "a runner that lists while another process enqueues"},
 	{"finish-deletes-psv", "what finish preserves it then deletes", "lost-message", "an entry that cannot be read"},
