@@ -16,20 +16,26 @@ type Cover struct {
 	pairs map[[2]string]bool
 }
 
-// add takes in a schedule that has just been played, and returns the digest of
-// its end.
-func (c *Cover) add(w *World, r *Result) uint64 {
+// add takes in a schedule by its end and the pairs that met in it.
+func (c *Cover) add(end uint64, pairs [][2]string) {
 	if c.Ends == nil {
 		c.Ends, c.pairs = map[uint64]int{}, map[[2]string]bool{}
 	}
-	end := w.end(r)
 	c.Ends[end]++
+	for _, p := range pairs {
+		c.pairs[p] = true
+	}
+}
+
+// pairs are the calls of a schedule that met; see Cover.
+func pairs(r *Result) [][2]string {
+	var list [][2]string
 	for _, s := range r.Steps {
 		if s.Conflict >= 0 {
-			c.pairs[[2]string{undecided(r, s.Conflict), undecided(r, s.Index)}] = true
+			list = append(list, [2]string{undecided(r, s.Conflict), undecided(r, s.Index)})
 		}
 	}
-	return end
+	return list
 }
 
 // undecided is a step without what came of it.

@@ -22,7 +22,8 @@ func TestPairs(t *testing.T) {
 		{[]history.Step{step(0, "b/p", "open", "ok", -1), step(1, "a/p", "rename", "ok", 0)}, 1, 1},
 		{[]history.Step{step(0, "b/p", "unlink", "ok", -1), step(1, "a/p", "rename", "ok", 0), step(2, "b/p", "stat", "ok", 1)}, 3, 1},
 	} {
-		c.add(w, &Result{Steps: test.steps})
+		r := &Result{Steps: test.steps}
+		c.add(w.end(r), pairs(r))
 		if all, both := c.Pairs(); all != test.all || both != test.both {
 			t.Errorf("after schedule %d: %d pairs, %d in both orders; want %d, %d", i, all, both, test.all, test.both)
 		}

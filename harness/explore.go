@@ -22,6 +22,7 @@ type Campaign struct {
 	Fresh     bool          // start every program anew for each schedule
 	Shrink    bool          // make each finding's tape as small as it gets
 	Cause     bool          // look for the cause of each finding
+	Peers     []*Peer       // play schedules beside this world; what comes of the search is the same without
 	// Checkpoint is a file that tells how far an exhaustive search has come, for
 	// it to be resumed; "" is none. Before is what was found before it was. See
 	// Resume.
@@ -36,6 +37,9 @@ type Progress struct {
 	Schedules, Traces int
 	Found             []string // kinds, in the order in which they were found
 	Elapsed           time.Duration
+	// Of an exhaustive search, an estimate of the share of schedules that was
+	// played, and what that was when this campaign began.
+	Explored, Resumed float64
 }
 
 // A Finding is the first schedule that showed an anomaly of its kind.
@@ -45,7 +49,7 @@ type Finding struct {
 	Schedule  int  // its number, from 1
 	Seconds   float64
 	Confirmed bool    // its tape, played on fresh processes, showed it again
-	Result    *Result // of the tape's last play: as found, or as confirmed and shrunk
+	Result    *Result // of the tape's last play, confirmed and shrunk; where it is not confirmed, tape and verdict alone
 	Tries     int     // schedules that shrinking took
 	Minimal   bool    // no line of the shrunk tape can be deleted
 	Cause     *Cause  // or nil, where it was not looked for
@@ -80,83 +84,168 @@ const twiceEvery = 20
 // Explore searches the schedules of a test for anomalies. Of each kind the
 // first is confirmed on fresh processes. It ends early, with what there is, when
 // ctx is cancelled. An error is a failure of the harness.
+//
+// Schedules are planned and played in batches, whose size does not hang on how
+// many worlds play them; the search learns from them in the order in which they
+// were planned, once all of a batch are over. So the same seed comes to the same
+// with any number of worlds.
 func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 	o := &Outcome{Counts: map[string]int{}, Faults: map[string]int{}}
-	began := time.Now()
-	stale := 0
-	exhaustive, _ := c.Search.(*schedule.Exhaustive)
-	for {
-		if o.Stopped = c.over(ctx, o, stale, began); o.Stopped != "" {
-			break
-		}
-		r, err := w.Play(c.Search.Next(), Options{Fresh: c.Fresh})
-		if err != nil {
-			return o, fmt.Errorf("schedule %d: %w", o.Schedules+1, err)
-		}
-		end := o.Cover.add(w, r)
-		fresh := o.add(r)
-		c.Search.Learn(fresh, len(r.Steps))
-		if stale++; fresh {
-			stale = 0
-		}
-		if o.Schedules%twiceEvery == 0 {
-			if err := w.again(o, r, end); err != nil {
-				return o, err
-			}
-		}
-		if err := w.collect(ctx, c, o, r, began); err != nil {
+	s := &exploration{World: w, ctx: ctx, Campaign: c, out: o, began: time.Now()}
+	if s.exhaustive, _ = c.Search.(*schedule.Exhaustive); s.exhaustive != nil {
+		s.resumed = s.exhaustive.Account().Explored
+	}
+	for o.Stopped == "" {
+		if err := s.batch(); err != nil {
 			return o, err
 		}
-		if exhaustive != nil && o.Schedules%checkpointEvery == 0 {
-			if err := c.checkpoint(w.test, o, exhaustive); err != nil {
-				return o, err
-			}
-		}
-		if c.Progress != nil {
-			c.Progress(Progress{o.Schedules, o.Coverage.Traces(), o.kinds(), time.Since(began)})
-		}
 	}
-	o.Seconds = time.Since(began).Seconds()
+	o.Seconds = time.Since(s.began).Seconds()
 	if c.Cause {
 		if err := w.explain(ctx, o); err != nil {
 			return o, err
 		}
 	}
 	o.Outside = w.Outside()
+	for _, p := range c.Peers {
+		o.Outside = addOutside(o.Outside, p.outside)
+	}
 	if o.Schedules > 0 {
 		for depth := 1; depth <= 3; depth++ {
 			o.Missed = append(o.Missed, schedule.PCTMiss(c.Search, len(w.programs), o.Steps/o.Schedules, depth))
 		}
 	}
-	if exhaustive != nil {
-		a := exhaustive.Account()
+	if s.exhaustive != nil {
+		if err := c.checkpoint(w.test, o, s.exhaustive); err != nil {
+			return o, err
+		}
+		a := s.exhaustive.Account()
 		o.Exhaustive = &a
-		return o, c.checkpoint(w.test, o, exhaustive)
 	}
 	return o, nil
 }
 
-func (c *Campaign) over(ctx context.Context, o *Outcome, stale int, began time.Time) string {
-	x, exhaustive := c.Search.(*schedule.Exhaustive)
+// An exploration is a campaign that is under way.
+type exploration struct {
+	*World
+	Campaign
+	ctx        context.Context
+	exhaustive *schedule.Exhaustive // the search, or nil
+	out        *Outcome
+	began      time.Time
+	stale      int     // schedules since the last new trace
+	explored   float64 // see Progress, as of the last batch
+	resumed    float64 // see Progress
+}
+
+// batch plays some schedules, and says in the outcome's Stopped if these were
+// the last.
+func (s *exploration) batch() error {
+	o := s.out
+	if o.Stopped = s.over(); o.Stopped != "" {
+		return nil
+	}
+	plans, tasks := s.plan()
+	first := o.Schedules
+	list, failed := s.playAll(s.Peers, plans, tasks, func() bool { return s.hurried() != "" })
+	for _, p := range list {
+		if s.Stale > 0 && s.stale >= s.Stale {
+			break // what was played beyond that is as if it had not been
+		}
+		if err := s.take(p); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("schedule %d: %w", o.Schedules+1, failed)
+	}
+	if s.exhaustive == nil {
+		return nil
+	}
+	s.explored = s.exhaustive.Account().Explored
+	if o.Schedules/checkpointEvery > first/checkpointEvery {
+		return s.checkpoint(s.test, o, s.exhaustive)
+	}
+	return nil
+}
+
+// A batch has as many schedules as there were before it, within these bounds: a
+// search learns the most from its first ones.
+const (
+	leastBatch = 4
+	mostBatch  = 16
+)
+
+// plan plans a batch.
+func (s *exploration) plan() (plans []schedule.Plan, tasks []task) {
+	size := min(max(s.out.Schedules, leastBatch), mostBatch)
+	if s.Schedules > 0 {
+		size = min(size, s.Schedules-s.out.Schedules)
+	}
+	for len(plans) < size {
+		p, ok := s.Search.Next()
+		if !ok {
+			break
+		}
+		plans = append(plans, p)
+		number := s.out.Schedules + len(plans)
+		tasks = append(tasks, task{Fresh: s.Fresh, Twice: number%twiceEvery == 0})
+	}
+	return plans, tasks
+}
+
+// take takes in what came of a schedule.
+func (s *exploration) take(p *played) error {
+	o := s.out
+	o.Cover.add(p.End, p.Pairs)
+	fresh := o.add(p)
+	s.Search.Learn(fresh, p.Lesson)
+	if s.stale++; fresh {
+		s.stale = 0
+	}
+	if o.Schedules%twiceEvery == 0 {
+		o.Twice++
+		if p.Divergence != "" {
+			o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: %s", o.Schedules, p.Divergence))
+		}
+	}
+	if err := s.collect(p); err != nil {
+		return err
+	}
+	if s.Progress != nil {
+		s.Progress(Progress{o.Schedules, o.Coverage.Traces(), o.kinds(), time.Since(s.began), s.explored, s.resumed})
+	}
+	return nil
+}
+
+// over says what ends the campaign, or "".
+func (s *exploration) over() string {
 	switch {
-	case exhaustive && x.Over():
+	case s.exhaustive != nil && s.exhaustive.Over():
 		return "over"
-	case ctx.Err() != nil:
-		return "interrupted"
-	case c.Schedules > 0 && o.Schedules >= c.Schedules:
+	case s.Schedules > 0 && s.out.Schedules >= s.Schedules:
 		return "schedules"
-	case c.Budget > 0 && time.Since(began) >= c.Budget:
-		return "budget"
-	case c.Stale > 0 && stale >= c.Stale:
+	case s.Stale > 0 && s.stale >= s.Stale:
 		return "stale"
+	}
+	return s.hurried()
+}
+
+// hurried says what ends the campaign in the middle of a batch, or "".
+func (s *exploration) hurried() string {
+	switch {
+	case s.ctx.Err() != nil:
+		return "interrupted"
+	case s.Budget > 0 && time.Since(s.began) >= s.Budget:
+		return "budget"
 	}
 	return ""
 }
 
 // add counts a schedule and reports whether its trace is new.
-func (o *Outcome) add(r *Result) bool {
+func (o *Outcome) add(r *played) bool {
 	o.Schedules++
-	o.Steps += len(r.Steps)
+	o.Steps += r.Steps
 	for verb, n := range r.Faults {
 		o.Faults[verb] += n
 	}
@@ -199,23 +288,22 @@ func (o *Outcome) Broken() bool {
 	return slices.ContainsFunc(o.Findings, func(f Finding) bool { return !f.Allowed })
 }
 
-// again plays a schedule's tape once more, on fresh processes, and notes where
-// it goes another way, or comes to another end. So processes that were kept alive
-// are held against fresh ones too.
-func (w *World) again(o *Outcome, r *Result, end uint64) error {
-	o.Twice++
+// again plays a schedule's tape once more, on fresh processes, and says where it
+// goes another way, or comes to another end. So processes that were kept alive are
+// held against fresh ones too.
+func (w *World) again(r *Result, end uint64) (divergence string, err error) {
 	second, err := w.Replay(r.Tape, Options{Fresh: true})
 	switch {
 	case Diverged(err):
-		o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: %v", o.Schedules, err))
+		return err.Error(), nil
 	case err != nil:
-		return fmt.Errorf("schedule %d, a second time: %w", o.Schedules, err)
+		return "", fmt.Errorf("a second time: %w", err)
 	case second.Log() != r.Log():
-		o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: %s", o.Schedules, firstDifference(r.Log(), second.Log())))
+		return firstDifference(r.Log(), second.Log()), nil
 	case w.end(second) != end:
-		o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: it left other things on the share", o.Schedules))
+		return "it left other things on the share", nil
 	}
-	return nil
+	return "", nil
 }
 
 // Replay plays a tape.
@@ -235,39 +323,40 @@ func firstDifference(a, b string) string {
 }
 
 // collect keeps the first finding of each kind that the schedule shows.
-func (w *World) collect(ctx context.Context, c Campaign, o *Outcome, r *Result, began time.Time) error {
-	for i, a := range slices.Concat(r.Verdict.Anomalies, r.Verdict.Allowed) {
-		allowed := i >= len(r.Verdict.Anomalies)
-		if o.has(a.Kind, allowed) {
+func (s *exploration) collect(p *played) error {
+	for i, a := range slices.Concat(p.Verdict.Anomalies, p.Verdict.Allowed) {
+		allowed := i >= len(p.Verdict.Anomalies)
+		if s.out.has(a.Kind, allowed) {
 			continue
 		}
-		f := Finding{Anomaly: a, Allowed: allowed, Schedule: o.Schedules, Seconds: time.Since(began).Seconds(), Result: r}
-		if err := w.confirm(ctx, c, o, &f); err != nil {
+		f := Finding{Anomaly: a, Allowed: allowed, Schedule: s.out.Schedules, Seconds: time.Since(s.began).Seconds(),
+			Result: &Result{Tape: p.Tape, Verdict: p.Verdict}}
+		if err := s.confirm(&f); err != nil {
 			return err
 		}
-		o.Findings = append(o.Findings, f)
+		s.out.Findings = append(s.out.Findings, f)
 	}
 	return nil
 }
 
 // confirm plays the finding's tape on fresh processes, shrinks it if that is
 // asked for, and plays what is left once more for the record.
-func (w *World) confirm(ctx context.Context, c Campaign, o *Outcome, f *Finding) error {
-	r, shows, err := w.shows(f.Result.Tape, f.Anomaly.Kind)
+func (s *exploration) confirm(f *Finding) error {
+	r, shows, err := s.shows(f.Result.Tape, f.Anomaly.Kind)
 	if err != nil {
 		return err
 	}
 	if !shows {
-		o.Unconfirmed++
+		s.out.Unconfirmed++
 		return nil
 	}
 	f.Confirmed, f.Result = true, r
-	if !c.Shrink {
+	if !s.Shrink {
 		return nil
 	}
-	tape := w.ShrinkTape(ctx, r.Tape, f.Anomaly.Kind)
+	tape := s.ShrinkTape(s.ctx, r.Tape, f.Anomaly.Kind)
 	f.Tries = tape.Tries
-	r, shows, err = w.shows(tape.Tape, f.Anomaly.Kind)
+	r, shows, err = s.shows(tape.Tape, f.Anomaly.Kind)
 	if err != nil {
 		return err
 	}

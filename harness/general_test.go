@@ -40,7 +40,7 @@ func TestScriptsRepeat(t *testing.T) {
 		}
 		return r.Log() + string(pids)
 	}
-	first, err := w.Play(schedule.NewRandom(1).Next(), Options{Fresh: true})
+	first, err := w.Play(schedule.Random(schedule.Draw{Seed: 1, Length: 63, Points: 26}), Options{Fresh: true})
 	want := log(first, err)
 	for i := range 50 {
 		if got := log(w.Replay(first.Tape, Options{Fresh: true})); got != want {
@@ -161,7 +161,7 @@ cd /shared/d && git init -q REPO && cd REPO && echo text > file && git add file 
 		programs = append(programs, shell("a", name, strings.ReplaceAll(commit, "REPO", name)))
 	}
 	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: tableFiles}, Programs: programs})
-	r, err := w.Play(schedule.NewRandom(5).Next(), Options{Fresh: true})
+	r, err := w.Play(schedule.Random(schedule.Draw{Seed: 5, Length: 63, Points: 26}), Options{Fresh: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,9 +24,24 @@ func (w *World) Outside() []history.Outside {
 		o.Count = n
 		list = append(list, o)
 	}
-	slices.SortFunc(list, func(a, b history.Outside) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Process, b.Process))
-	})
+	slices.SortFunc(list, compareOutside)
+	return list
+}
+
+func compareOutside(a, b history.Outside) int {
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Process, b.Process))
+}
+
+// addOutside puts together what two worlds have seen. Each starts its programs by
+// itself, so the more worlds there are the more often there is what starts do.
+func addOutside(a, b []history.Outside) []history.Outside {
+	list := slices.SortedFunc(slices.Values(slices.Concat(a, b)), compareOutside)
+	for i := len(list) - 1; i > 0; i-- {
+		if compareOutside(list[i-1], list[i]) == 0 {
+			list[i-1].Count += list[i].Count
+			list = slices.Delete(list, i, i+1)
+		}
+	}
 	return list
 }
 

@@ -43,11 +43,12 @@ func BenchmarkSchedule(b *testing.B) {
 			began := time.Now()
 			decisions = 0
 			for range chunk {
-				r, err := w.Play(search.Next(), o)
+				strategy, learn := schedule.Turn(search)
+				r, err := w.Play(strategy, o)
 				if err != nil {
 					b.Fatal(err)
 				}
-				search.Learn(true, len(r.Steps))
+				learn(true)
 				decisions += len(r.Steps)
 			}
 			return time.Since(began) / chunk

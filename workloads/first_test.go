@@ -81,11 +81,12 @@ func firstFind(t *testing.T, claim Claim, kind string, seed uint64, within int) 
 	}
 	var c schedule.Coverage
 	for n := range within {
-		r, err := w.Play(search.Next(), harness.Options{})
+		strategy, learn := schedule.Turn(search)
+		r, err := w.Play(strategy, harness.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		search.Learn(c.Add(r.Trace), len(r.Steps))
+		learn(c.Add(r.Trace))
 		if r.Shows(kind) {
 			return n + 1
 		}

@@ -58,11 +58,12 @@ func TestFlat(t *testing.T) {
 	var times []time.Duration
 	var first, last usage
 	for i := range n {
-		r, err := w.Play(search.Next(), harness.Options{})
+		strategy, learn := schedule.Turn(search)
+		r, err := w.Play(strategy, harness.Options{})
 		if err != nil {
 			t.Fatalf("schedule %d: %v", i+1, err)
 		}
-		search.Learn(true, len(r.Steps))
+		learn(true)
 		times = append(times, time.Duration(r.Seconds*float64(time.Second))/time.Duration(len(r.Steps)))
 		switch i + 1 {
 		case n / 10:

@@ -69,11 +69,12 @@ func draw(t *testing.T, c QueueConfig, search schedule.Search, n int, more func(
 	t.Helper()
 	w := open(t, c)
 	for i := range n {
-		r, err := w.Play(search.Next(), harness.Options{})
+		strategy, learn := schedule.Turn(search)
+		r, err := w.Play(strategy, harness.Options{})
 		if err != nil {
 			t.Fatalf("schedule %d: %v", i+1, err)
 		}
-		search.Learn(true, len(r.Steps))
+		learn(true)
 		if !more(r) {
 			return
 		}

@@ -127,14 +127,15 @@ func first(t *testing.T, test *harness.Test, kind string, schedules int) int {
 		t.Fatal(err)
 	}
 	for n := range schedules {
-		r, err := w.Play(search.Next(), harness.Options{})
+		strategy, learn := schedule.Turn(search)
+		r, err := w.Play(strategy, harness.Options{})
 		if err != nil {
 			t.Fatalf("schedule %d: %v", n+1, err)
 		}
 		if r.Shows(kind) {
 			return n + 1
 		}
-		search.Learn(true, len(r.Steps))
+		learn(true)
 	}
 	return 0
 }

@@ -88,11 +88,11 @@ func deliveries(r *harness.Result, id string) int {
 // have fewer points than a recovery with a delivery after it.
 type walks struct{ points, next int }
 
-func (*walks) Name() string    { return "random" }
-func (*walks) Learn(bool, int) {}
-func (w *walks) Next() schedule.Strategy {
+func (*walks) Name() string                { return "random" }
+func (*walks) Learn(bool, schedule.Lesson) {}
+func (w *walks) Next() (schedule.Plan, bool) {
 	w.next++
-	return schedule.Random(schedule.Draw{Seed: 1, Schedule: w.next, Points: w.points})
+	return schedule.Plan{Search: "random", Draw: schedule.Draw{Seed: 1, Schedule: w.next, Points: w.points}}, true
 }
 
 func portfolio() schedule.Search {
@@ -109,11 +109,12 @@ func hunt(t *testing.T, c QueueConfig, search schedule.Search, n int, found func
 	t.Helper()
 	w := open(t, c)
 	for i := range n {
-		r, err := w.Play(search.Next(), harness.Options{})
+		strategy, learn := schedule.Turn(search)
+		r, err := w.Play(strategy, harness.Options{})
 		if err != nil {
 			t.Fatalf("schedule %d: %v", i+1, err)
 		}
-		search.Learn(true, len(r.Steps))
+		learn(true)
 		if !found(r) {
 			continue
 		}

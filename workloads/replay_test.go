@@ -26,11 +26,12 @@ func TestReplay(t *testing.T) {
 	search := schedule.NewRandom(3)
 	crashes := 0
 	for i := range long(100, 1000) {
-		first, err := w.Play(search.Next(), harness.Options{})
+		strategy, learn := schedule.Turn(search)
+		first, err := w.Play(strategy, harness.Options{})
 		if err != nil {
 			t.Fatalf("schedule %d: %v", i, err)
 		}
-		search.Learn(true, len(first.Steps))
+		learn(true)
 		crashes += first.Faults[schedule.Crash]
 		again, err := w.Replay(first.Tape, harness.Options{Fresh: true})
 		if err != nil {

@@ -61,6 +61,9 @@ func (p *progress) show(now harness.Progress) {
 	rate := float64(now.Schedules-p.last.Schedules) / since.Seconds()
 	line := fmt.Sprintf("%s: %d schedules, %.0f/s, %d traces (%d new), %s", now.Elapsed.Round(time.Second),
 		now.Schedules, rate, now.Traces, now.Traces-p.last.Traces, found(now.Found))
+	if now.Explored > 0 {
+		line += "; " + timeLeft(now)
+	}
 	p.last = now
 	if p.terminal {
 		fmt.Fprintf(p.w, "\r\033[K%s", line)
@@ -76,6 +79,21 @@ func (p *progress) clear() {
 		fmt.Fprint(p.w, "\r\033[K")
 		p.shown = false
 	}
+}
+
+// timeLeft says how long an exhaustive search may still take, going on as it
+// has; see schedule.Account.
+func timeLeft(p harness.Progress) string {
+	done := p.Explored - p.Resumed
+	if done <= 0 {
+		return "time left: not to be estimated yet"
+	}
+	left := p.Elapsed.Seconds() * (1 - p.Explored) / done
+	const year = 365 * 24 * 3600
+	if left > year {
+		return "estimated time left: more than a year"
+	}
+	return fmt.Sprintf("estimated time left: at least %v", (time.Duration(left) * time.Second).Round(time.Second))
 }
 
 func found(kinds []string) string {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "json": jsonHas, "await": await, "snapshot": snapshot, "murder": murder, "extinct": extinct,
+			"exits": exits, "json": jsonHas, "await": await, "snapshot": snapshot, "murder": murder, "extinct": extinct, "same": same,
 		},
 	})
 }
@@ -65,6 +66,21 @@ func jsonHas(ts *testscript.TestScript, neg bool, args []string) {
 	got, ok := object[args[0]]
 	if !ok || args[1] != "*" && strings.Trim(string(got), `"`) != args[1] {
 		ts.Fatalf("%s is %s, not %s", args[0], got, args[1])
+	}
+}
+
+// timing is what differs between two runs that are the same: how long they took,
+// and where they are kept.
+var timing = regexp.MustCompile(`in [0-9.]+ s|after [0-9.]+ s|"seconds": [0-9.e-]+|results/runs/queue/[-0-9T.]+`)
+
+// same FILE FILE checks that two runs have told the same.
+func same(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: same FILE FILE")
+	}
+	a, b := timing.ReplaceAllString(ts.ReadFile(args[0]), ""), timing.ReplaceAllString(ts.ReadFile(args[1]), "")
+	if a != b {
+		ts.Fatalf("not the same:\n%s\n%s", a, b)
 	}
 }
 
@@ -168,16 +184,25 @@ func snapshot(ts *testscript.TestScript, neg bool, args []string) {
 	crowds[mark] = c
 }
 
-// murder outer|inner kills the process that was started, or the controller
-// that it has started.
+// murder outer|inner|world kills the process that was started, the controller
+// that it has started, or the world that this has started beside its own.
 func murder(ts *testscript.TestScript, neg bool, args []string) {
 	pids := slices.Clone(crowds[ts.Getenv("MARK")].pids) // the lowest was there first
 	slices.SortFunc(pids, func(a, b int) int { return age(a) - age(b) })
 	victim := pids[0]
-	if args[0] == "inner" {
+	switch args[0] {
+	case "inner":
 		victim = pids[1]
+	case "world":
+		victim = pids[slices.IndexFunc(pids, isWorld)]
 	}
 	ts.Check(syscall.Kill(victim, syscall.SIGKILL))
+}
+
+// isWorld reports whether a process is a further world of a test.
+func isWorld(pid int) bool {
+	args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return bytes.HasSuffix(args, []byte("\x00"+worldVerb+"\x00"))
 }
 
 // age is how many of a process's ancestors are this process or below it.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"screwtape/harness"
 	"screwtape/harness/check"
+	"screwtape/harness/node"
 	"screwtape/harness/schedule"
 	"screwtape/results"
 )
@@ -24,6 +26,7 @@ type testOptions struct {
 	schedules int
 	budget    time.Duration
 	stale     int
+	worlds    int
 	fresh     bool
 	noShrink  bool
 
@@ -71,6 +74,7 @@ then is told and kept; a second Ctrl-C ends it at once.`,
 	f.IntVar(&o.schedules, "schedules", 500, "end after so many; 0 for no bound")
 	f.DurationVar(&o.budget, "budget", 0, "end after so long, such as 30s; then there is no bound on schedules but one that is given")
 	f.IntVar(&o.stale, "until-stale", 0, "end after so many schedules without a new trace")
+	f.IntVar(&o.worlds, "worlds", 0, "play so many schedules at a time (default: one for each CPU); what is found is the same")
 	f.BoolVar(&o.fresh, "fresh", false, "start all programs anew for each schedule")
 	f.BoolVar(&o.noShrink, "no-shrink", false, "leave the tapes as long as they were recorded, and look for no causes")
 	f.IntVar(&o.preemptions, "preemptions", -1, "exhaustive: let a program that could go on wait at most so often")
@@ -83,8 +87,8 @@ then is told and kept; a second Ctrl-C ends it at once.`,
 
 // search makes the search, or says what is wrong with the flags.
 func (o *testOptions) search() (schedule.Search, error) {
-	if o.schedules < 0 || o.stale < 0 || o.budget < 0 {
-		return nil, fmt.Errorf("--schedules, --until-stale and --budget cannot be negative")
+	if o.schedules < 0 || o.stale < 0 || o.budget < 0 || o.worlds < 0 {
+		return nil, fmt.Errorf("--schedules, --until-stale, --budget and --worlds cannot be negative")
 	}
 	if o.strategy == exhaustive {
 		if err := canWrite("--checkpoint", o.checkpoint); err != nil {
@@ -116,7 +120,7 @@ func searchName(name string) string {
 	return name
 }
 
-func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions) error {
+func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions) (err error) {
 	search, err := o.search()
 	if err != nil {
 		return badArgs{err}
@@ -138,6 +142,11 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 	if err != nil {
 		return err
 	}
+	others, err := startWorlds(cmp.Or(o.worlds, node.CPUs()), test.Header)
+	defer func() { err = others.end(err) }()
+	if err != nil {
+		return err
+	}
 	w, err := harness.NewWorld(test)
 	if err != nil {
 		return err
@@ -146,7 +155,7 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 	progress := newProgress(c.err, run, o.schedules)
 	defer progress.clear()
 	out, err := w.Explore(ctx, harness.Campaign{Search: search, Schedules: o.schedules, Budget: o.budget,
-		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Cause: !o.noShrink, Checkpoint: o.checkpoint, Before: o.before, Progress: progress.show})
+		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Cause: !o.noShrink, Checkpoint: o.checkpoint, Before: o.before, Peers: others.peers(), Progress: progress.show})
 	progress.clear()
 	if err != nil {
 		return err

@@ -33,13 +33,17 @@ const groupPrefix = "screwtape-"
 // process, its pid there, and when it was started.
 var run string
 
+// world is what the names of our groups begin with, to tell them from those of
+// the run's other worlds: "" for the first.
+var world string
+
 // NewGroup makes the group of a node. It is ErrNoCgroup where that may not be.
 func NewGroup(node string) (*Group, error) {
 	top, v2, ok := groupTop()
 	if !ok || run == "" {
 		return nil, ErrNoCgroup
 	}
-	name := filepath.Join("/", groupPrefix+run, node)
+	name := filepath.Join("/", groupPrefix+run, world+node)
 	g := &Group{dir: filepath.Join(top, name)}
 	var err error
 	if v2 {

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,8 +17,15 @@ import (
 )
 
 // entered marks, in the environment, a controller that is where it belongs. Its
-// value is the CPU and the name of the run.
+// value is the CPUs that it may have, its own first, the name of the run, and of a
+// further world its number.
 const entered = "SCREWTAPE_CONTROLLER"
+
+// cpus are the CPUs that controllers of this run may have, our own first.
+var cpus []int
+
+// CPUs is how many CPUs controllers of this run may have.
+func CPUs() int { return max(len(cpus), 1) }
 
 // Enter puts the controller into a process, mount and IPC namespace of its own
 // (and, for an ordinary user, a user namespace), pinned to one CPU. It runs
@@ -31,9 +39,16 @@ const entered = "SCREWTAPE_CONTROLLER"
 func Enter() error {
 	if v, ok := os.LookupEnv(entered); ok {
 		os.Unsetenv(entered)
-		var cpu string
-		cpu, run, _ = strings.Cut(v, " ")
-		return settleIn(cpu)
+		f := append(strings.Split(v, " "), "", "")
+		for _, text := range strings.Split(f[0], ",") {
+			if cpu, err := strconv.Atoi(text); err == nil {
+				cpus = append(cpus, cpu)
+			}
+		}
+		if run = f[1]; f[2] != "" {
+			world = f[2] + "."
+		}
+		return settleIn()
 	}
 	code, err := outer()
 	if err != nil {
@@ -46,8 +61,11 @@ func Enter() error {
 func outer() (int, error) {
 	// The parent-death signal comes when the thread that forked ends.
 	runtime.LockOSThread()
-	cpu, err := pin()
-	if err != nil {
+	var err error
+	if cpus, err = allowed(); err != nil {
+		return 0, err
+	}
+	if err := pin(cpus[0]); err != nil {
 		return 0, err
 	}
 	Sweep()
@@ -60,7 +78,7 @@ func outer() (int, error) {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), entered+"="+strconv.Itoa(cpu)+" "+run)
+	cmd.Env = append(os.Environ(), mark(cpus, ""))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
@@ -101,41 +119,61 @@ func foreground() bool {
 	return err == nil && pgrp == unix.Getpgrp()
 }
 
-// pin binds the process to one of the CPUs that it may use and returns it: a
-// FUSE round trip on one CPU costs a fifth of one across two (docs/gate.md).
-// Two controllers side by side take different ones where they can.
-func pin() (int, error) {
+// mark is what tells a controller that it is where it belongs.
+func mark(cpus []int, world string) string {
+	list := strings.Trim(strings.ReplaceAll(fmt.Sprint(cpus), " ", ","), "[]")
+	return entered + "=" + list + " " + run + " " + world
+}
+
+// Beside starts a command as one more controller, with namespaces of its own
+// within ours: it dies when we do. Number, from 2, is that of its world; the CPUs
+// are dealt to the worlds in turn.
+func Beside(cmd *exec.Cmd, number int) error {
+	i := (number - 1) % CPUs()
+	its := append(slices.Clone(cpus[i:]), cpus[:i]...)
+	cmd.Env = append(os.Environ(), mark(its, strconv.Itoa(number)))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC}
+	// It inherits the CPU of the thread that forks it, and with it all threads
+	// that it has before it can do anything.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := pin(its[0]); err != nil {
+		return err
+	}
+	return errors.Join(cmd.Start(), pin(cpus[0]))
+}
+
+// allowed are the CPUs that this process may use. Two controllers side by side
+// begin with different ones where they can.
+func allowed() ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return 0, fmt.Errorf("read the CPU affinity: %w", err)
+		return nil, fmt.Errorf("read the CPU affinity: %w", err)
 	}
-	var cpus []int
+	var list []int
 	for i := range len(set) * 64 {
 		if set.IsSet(i) {
-			cpus = append(cpus, i)
+			list = append(list, i)
 		}
 	}
-	cpu := cpus[os.Getpid()%len(cpus)]
+	first := os.Getpid() % len(list)
+	return append(list[first:], list[:first]...), nil
+}
+
+// pin binds this thread, and what it starts, to a CPU: a FUSE round trip on one
+// CPU costs a fifth of one across two (docs/gate.md).
+func pin(cpu int) error {
 	var one unix.CPUSet
 	one.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return 0, fmt.Errorf("pin to CPU %d: %w", cpu, err)
+		return fmt.Errorf("pin to CPU %d: %w", cpu, err)
 	}
-	return cpu, nil
+	return nil
 }
 
 // settleIn makes the new namespaces usable: mounts stay private, and /proc
 // shows the new pid namespace.
-func settleIn(cpu string) error {
-	if n, err := strconv.Atoi(cpu); err == nil {
-		var one unix.CPUSet
-		one.Set(n)
-		// Threads that the runtime started before main inherit it from the
-		// outer process already; this is for one that was entered by hand.
-		if err := unix.SchedSetaffinity(0, &one); err != nil {
-			return fmt.Errorf("pin to CPU %d: %w", n, err)
-		}
-	}
+func settleIn() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
 	}

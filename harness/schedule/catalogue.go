@@ -2,40 +2,64 @@ package schedule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// catalogue holds every search, by the name that the command knows it by.
+// catalogue holds every strategy by chance, by the name that the command knows
+// it by.
 var catalogue = []struct {
 	name string
-	make func(seed uint64) Search
+	make func(Draw) Player
 }{
-	{"portfolio", func(seed uint64) Search {
-		return Portfolio(NewRandom(seed), NewPCT(seed, 2), NewPCT(seed, 3), NewPOS(seed))
-	}},
-	{"random", NewRandom},
-	{"pct2", func(seed uint64) Search { return NewPCT(seed, 2) }},
-	{"pct3", func(seed uint64) Search { return NewPCT(seed, 3) }},
-	{"pos", NewPOS},
-	{"exhaustive", func(uint64) Search { return NewExhaustive(Unbounded) }},
+	{"random", func(d Draw) Player { return newWalk(d) }},
+	{"pct2", func(d Draw) Player { return newPCT(2, d) }},
+	{"pct3", func(d Draw) Player { return newPCT(3, d) }},
+	{"pos", func(d Draw) Player { return newPOS(d) }},
 }
+
+// The searches that are made otherwise.
+const (
+	portfolioName  = "portfolio"  // all of the catalogue in turn
+	exhaustiveName = "exhaustive" // every schedule
+)
 
 // SearchNames lists the names that NewSearch knows, the usual choice first.
 func SearchNames() []string {
-	var names []string
+	names := []string{portfolioName}
 	for _, c := range catalogue {
 		names = append(names, c.name)
 	}
-	return names
+	return append(names, exhaustiveName)
 }
 
 // NewSearch returns the search of that name. What it does is the same for the
 // same seed.
 func NewSearch(name string, seed uint64) (Search, error) {
-	for _, c := range catalogue {
-		if c.name == name {
-			return c.make(seed), nil
+	switch {
+	case name == exhaustiveName:
+		return NewExhaustive(Unbounded), nil
+	case name == portfolioName:
+		var all []Search
+		for _, c := range catalogue {
+			all = append(all, newSearch(c.name, seed))
 		}
+		return Portfolio(all...), nil
+	case slices.Contains(SearchNames(), name):
+		return newSearch(name, seed), nil
 	}
 	return nil, fmt.Errorf("no strategy is called %q; there are %s", name, strings.Join(SearchNames(), ", "))
+}
+
+// Player makes the strategy that was planned.
+func (p Plan) Player() Player {
+	if p.Beginning != nil {
+		return newFollower(p.Beginning)
+	}
+	for _, c := range catalogue {
+		if c.name == p.Search {
+			return c.make(p.Draw)
+		}
+	}
+	panic(fmt.Sprintf("a plan of a search that there is not: %q", p.Search))
 }

@@ -105,50 +105,42 @@ func (c *chance) Done(d Decision, _ Footprint) error {
 	return nil
 }
 
-func (c *chance) seen() *chance { return c }
-
-// A chooser is a strategy by chance.
-type chooser interface {
-	Strategy
-	seen() *chance
+// Lesson is how long the schedule was. After a fault the budget may be spent, and
+// no more is on offer: such a schedule says nothing of how many points there are.
+func (c *chance) Lesson() Lesson {
+	l := Lesson{Decisions: c.steps}
+	if c.faults == 0 {
+		l.Points = c.points
+	}
+	return l
 }
 
-// search makes one chooser after the other, and tells each what length the
-// ones before it lead to expect.
+// search plans one schedule by chance after the other, and tells each what length
+// the ones before it lead to expect.
 type search struct {
 	name   string
-	one    func(Draw) chooser
 	next   Draw
 	length average
 	points average
-	told   []chooser // made, and not heard of yet; oldest first
 }
 
-func newSearch(name string, seed uint64, one func(Draw) chooser) *search {
-	return &search{name: name, one: one, next: Draw{Seed: seed}, length: 50, points: 20}
+func newSearch(name string, seed uint64) *search {
+	return &search{name: name, next: Draw{Seed: seed}, length: 50, points: 20}
 }
 
 func (s *search) Name() string { return s.name }
 
-func (s *search) Next() Strategy {
+func (s *search) Next() (Plan, bool) {
 	s.next.Length, s.next.Points = s.length.reach(), s.points.reach()
-	c := s.one(s.next)
+	p := Plan{Search: s.name, Draw: s.next}
 	s.next.Schedule++
-	s.told = append(s.told, c)
-	return c
+	return p, true
 }
 
-func (s *search) Learn(_ bool, decisions int) {
-	if len(s.told) == 0 {
-		return
-	}
-	c := s.told[0].seen()
-	s.told = s.told[1:]
-	s.length.add(decisions)
-	// After a fault the budget may be spent, and no more is on offer: such a
-	// schedule says nothing of how many points there are.
-	if c.faults == 0 && c.points > 0 {
-		s.points.add(c.points)
+func (s *search) Learn(_ bool, l Lesson) {
+	s.length.add(l.Decisions)
+	if l.Points > 0 {
+		s.points.add(l.Points)
 	}
 }
 

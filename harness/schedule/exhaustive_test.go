@@ -129,21 +129,30 @@ func missing(want, got map[string]bool) []string {
 func TestExhaustiveAgainstBruteForce(t *testing.T) {
 	for _, test := range toys {
 		t.Run(test.name, func(t *testing.T) {
-			x := NewExhaustive(Unbounded)
-			got, schedules, err := test.make().exhaust(x, 200_000)
-			if err != nil {
-				t.Fatal(err)
-			}
 			want, states := test.make().bruteForce()
-			t.Logf("%s; %d schedules in all, %d begun anew; %d ends, %d states by brute force", x.Account(), schedules, x.Account().Begun, len(want), states)
-			if !x.Account().Complete {
-				t.Error(x.Account())
-			}
-			if list := missing(want, got); len(list) > 0 {
-				t.Errorf("%d of %d ends are missing, such as\n%s", len(list), len(want), list[0])
-			}
-			if list := missing(got, want); len(list) > 0 {
-				t.Errorf("%d ends are none, such as\n%s", len(list), list[0])
+			one := NewExhaustive(Unbounded)
+			for _, atOnce := range []int{1, 7} {
+				x := NewExhaustive(Unbounded)
+				got, schedules, err := test.make().exhaust(x, atOnce, 200_000)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("%d at once: %s; %d schedules in all, %d begun anew; %d ends, %d states by brute force", atOnce, x.Account(), schedules, x.Account().Begun, len(want), states)
+				if !x.Account().Complete {
+					t.Error(x.Account())
+				}
+				if atOnce == 1 {
+					one = x
+				}
+				if x.Account().Traces != one.Account().Traces {
+					t.Errorf("%d at once: %d traces, and one at a time %d", atOnce, x.Account().Traces, one.Account().Traces)
+				}
+				if list := missing(want, got); len(list) > 0 {
+					t.Errorf("%d of %d ends are missing, such as\n%s", len(list), len(want), list[0])
+				}
+				if list := missing(got, want); len(list) > 0 {
+					t.Errorf("%d ends are none, such as\n%s", len(list), list[0])
+				}
 			}
 		})
 	}
@@ -162,7 +171,7 @@ func TestForgetfulFootprints(t *testing.T) {
 			}
 			w := test.make()
 			w.footnote = func(f Footprint) Footprint { return Footprint{forget(f.Reads), forget(f.Writes), forget(f.Adds)} }
-			got, _, err := w.exhaust(NewExhaustive(Unbounded), 20_000)
+			got, _, err := w.exhaust(NewExhaustive(Unbounded), 1, 20_000)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +211,7 @@ func TestExhaustiveOfAnyPrograms(t *testing.T) {
 		}
 		w := newToy(programs, map[string]string{"x": "0", "q/x": "0"}, []string{".", "q"}, rapid.IntRange(0, 4-processes).Draw(t, "crashes"))
 		x := NewExhaustive(Unbounded)
-		got, _, err := w.exhaust(x, 50_000)
+		got, _, err := w.exhaust(x, rapid.IntRange(1, 9).Draw(t, "at once"), 50_000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +227,7 @@ func TestExhaustiveOfAnyPrograms(t *testing.T) {
 func TestExhaustiveRepeatsNothing(t *testing.T) {
 	w := newToy(map[string]program{"a/c": counter, "b/c": counter}, map[string]string{"n": ""}, []string{"."}, 0)
 	x := NewExhaustive(Unbounded)
-	ends, schedules, err := w.exhaust(x, 100)
+	ends, schedules, err := w.exhaust(x, 1, 100)
 	// One after the other in two ways, or both read first and then write in two
 	// ways, of which both end alike.
 	if err != nil || len(ends) != 3 || x.Account().Traces != 4 || schedules > 5 {
@@ -231,13 +240,13 @@ func TestExhaustiveRepeatsNothing(t *testing.T) {
 func TestCheckpoint(t *testing.T) {
 	w := toys[1].make()
 	whole := NewExhaustive(Unbounded)
-	want, _, err := w.exhaust(whole, 100_000)
+	want, _, err := w.exhaust(whole, 1, 100_000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	x, got := NewExhaustive(Unbounded), map[string]bool{}
 	for !x.Over() {
-		ends, _, err := w.exhaust(x, 37)
+		ends, _, err := w.exhaust(x, 1, 37)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +266,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("with interruptions %v, without %v; missing %q", x.Account(), whole.Account(), missing(want, got))
 	}
 	data, _ := json.Marshal(x)
-	for _, bad := range []string{strings.Replace(string(data), `"version":1`, `"version":9`, 1), "{}", `{"version":1,"bounds":{"preemptions":3,"depth":-1}}`} {
+	for _, bad := range []string{strings.Replace(string(data), `"version":2`, `"version":9`, 1), "{}", `{"version":2,"bounds":{"preemptions":3,"depth":-1}}`} {
 		if err := json.Unmarshal([]byte(bad), NewExhaustive(Unbounded)); err == nil {
 			t.Errorf("taken: %.60s", bad)
 		}
@@ -269,7 +278,7 @@ func TestBounds(t *testing.T) {
 	last := 0
 	for preemptions := range 4 {
 		x := NewExhaustive(Bounds{preemptions, -1})
-		ends, _, err := toys[5].make().exhaust(x, 100_000)
+		ends, _, err := toys[5].make().exhaust(x, 1, 100_000)
 		a := x.Account()
 		if err != nil || len(ends) < last || a.Complete != (a.Bounded == 0) {
 			t.Errorf("%d preemptions: %d ends, %v, %v", preemptions, len(ends), a, err)
@@ -277,7 +286,7 @@ func TestBounds(t *testing.T) {
 		last = len(ends)
 	}
 	x := NewExhaustive(Bounds{-1, 3})
-	if _, _, err := toys[5].make().exhaust(x, 100_000); err != nil || x.Account().Complete || !strings.Contains(x.Account().String(), "beyond its bounds") {
+	if _, _, err := toys[5].make().exhaust(x, 1, 100_000); err != nil || x.Account().Complete || !strings.Contains(x.Account().String(), "beyond its bounds") {
 		t.Error(x.Account(), err)
 	}
 }
@@ -291,10 +300,11 @@ func TestExhaustiveLost(t *testing.T) {
 		if n == 2 {
 			w.programs["b/c"] = calls([]string{"unlink", "n"})
 		}
-		if _, err := w.play(x.Next()); err != nil {
+		s, learn := Turn(x)
+		if _, err := w.play(s); err != nil {
 			t.Fatal(err)
 		}
-		x.Learn(true, 0)
+		learn(true)
 	}
 	if a := x.Account(); a.Complete || !strings.Contains(a.Why, "did not repeat its beginning") {
 		t.Error(a)

@@ -17,11 +17,9 @@ import (
 // polls would starve those below it for ever.
 func PCT(depth int, d Draw) Strategy { return newPCT(depth, d) }
 
-// NewPCT returns the search by PCT schedules of one depth, at least 1. The
-// length that change points are drawn from is learnt from earlier schedules.
-func NewPCT(seed uint64, depth int) Search {
-	return newSearch(pctName(depth), seed, func(d Draw) chooser { return newPCT(depth, d) })
-}
+// NewPCT returns the search by PCT schedules of one depth, 2 or 3. The length
+// that change points are drawn from is learnt from earlier schedules.
+func NewPCT(seed uint64, depth int) Search { return newSearch(pctName(depth), seed) }
 
 // PCTBound is the least chance that one PCT schedule meets a bug of the given
 // depth among so many processes and steps: 1/(n k^(d-1)). It holds only where

@@ -13,7 +13,7 @@ func Portfolio(searches ...Search) Search {
 
 type portfolio struct {
 	members []*member
-	told    []*member // whose strategies have not been heard of yet; oldest first
+	told    []*member // whose plans have not been heard of yet; oldest first
 }
 
 type member struct {
@@ -29,11 +29,11 @@ const whole = 1 << 10
 // weight is never less than a tenth of the most, so none is given up.
 func (m *member) weight() int { return whole + 9*m.fresh }
 
-func (p *portfolio) Name() string { return "portfolio" }
+func (p *portfolio) Name() string { return portfolioName }
 
 // Next gives the turn to who has the greatest claim (smooth weighted round
 // robin): turns are spread evenly, and nothing is left to chance.
-func (p *portfolio) Next() Strategy {
+func (p *portfolio) Next() (Plan, bool) {
 	total := 0
 	var chosen *member
 	for _, m := range p.members {
@@ -49,13 +49,13 @@ func (p *portfolio) Next() Strategy {
 	return chosen.Search.Next()
 }
 
-func (p *portfolio) Learn(newTrace bool, decisions int) {
+func (p *portfolio) Learn(newTrace bool, l Lesson) {
 	if len(p.told) == 0 {
 		return
 	}
 	m := p.told[0]
 	p.told = p.told[1:]
-	m.Search.Learn(newTrace, decisions)
+	m.Search.Learn(newTrace, l)
 	latest := 0
 	if newTrace {
 		latest = whole

@@ -16,9 +16,7 @@ import (
 func POS(d Draw) Strategy { return newPOS(d) }
 
 // NewPOS returns the search by partial order sampling.
-func NewPOS(seed uint64) Search {
-	return newSearch("pos", seed, func(d Draw) chooser { return newPOS(d) })
-}
+func NewPOS(seed uint64) Search { return newSearch("pos", seed) }
 
 type pos struct {
 	chance

@@ -8,9 +8,7 @@ package schedule
 func Random(d Draw) Strategy { return newWalk(d) }
 
 // NewRandom returns the search by random walks.
-func NewRandom(seed uint64) Search {
-	return newSearch("random", seed, func(d Draw) chooser { return newWalk(d) })
-}
+func NewRandom(seed uint64) Search { return newSearch("random", seed) }
 
 type random struct {
 	chance

@@ -22,6 +22,7 @@ type relation struct {
 	known   map[[2]int]bool // what depend has answered, the smaller number first
 	clocked bool            // some program reads a clock, so that time matters
 	grew    bool            // an answer has become wrong
+	changed []int           // labels, each time that one was added or has grown
 }
 
 // A label is what a step is.
@@ -56,62 +57,93 @@ const (
 	excuses   Resource = "deliveries" // a crash of one that has delivered excuses a delivery after it, not one before
 )
 
-// learn notes what an execution of the step touched, and returns the number of
-// the step's label. The step is one decision, or a wake-up with the call after it.
-// Of a crash it matters whether its process has delivered something.
-func (r *relation) learn(step []Decision, f Footprint, delivered bool) int {
-	last := step[len(step)-1]
+// An execution is a step and what it touched. A step is one decision, or a
+// wake-up with the call after it.
+type execution struct {
+	Step      []Decision
+	Touched   Footprint
+	Delivered bool // its process had delivered something before; of a crash that matters
+}
+
+// label is the label of this execution alone.
+func (e execution) label() *label {
+	last := e.Step[len(e.Step)-1]
+	l := &label{Process: last.Process, Verb: last.Verb, Names: last.Names, Touches: map[Resource]access{}}
 	var texts []string
-	for _, d := range step {
+	for _, d := range e.Step {
 		d.Outcome = ""
 		texts = append(texts, d.String())
 	}
-	text := strings.Join(texts, "; ")
-	if last.Verb == Crash && delivered {
-		text += "; after a delivery"
+	l.Text = strings.Join(texts, "; ")
+	if last.Verb == Crash && e.Delivered {
+		l.Text += "; after a delivery"
+		l.touch(writes, excuses)
 	}
-	id, known := r.index[text]
-	if !known {
-		id = len(r.labels)
-		r.add(&label{Text: text, Process: last.Process, Verb: last.Verb, Names: last.Names, Touches: map[Resource]access{}})
-	}
-	grew := false
-	touch := func(how access, list ...Resource) {
-		for _, x := range list {
-			if have := r.labels[id].Touches[x]; have|how != have {
-				r.labels[id].Touches[x] = have | how
-				grew = true
-			}
-		}
-	}
-	touch(reads, f.Reads...)
-	touch(adds, f.Adds...)
-	touch(writes, f.Writes...)
-	for _, d := range step {
+	l.touch(reads, e.Touched.Reads...)
+	l.touch(adds, e.Touched.Adds...)
+	l.touch(writes, e.Touched.Writes...)
+	for _, d := range e.Step {
 		switch {
 		case d.Verb == Wake:
-			touch(reads, anyChange)
+			l.touch(reads, anyChange)
 		case d.Answer():
-			touch(reads, excuses)
+			l.touch(reads, excuses)
 		}
 		if d.Fault() {
-			touch(writes, Resource("budget:"+d.Verb))
-		}
-		if d.Verb == Crash && delivered {
-			touch(writes, excuses)
+			l.touch(writes, Resource("budget:"+d.Verb))
 		}
 	}
-	if changes(f) {
-		touch(adds, anyChange)
+	if changes(e.Touched) {
+		l.touch(adds, anyChange)
 	}
-	if !r.clocked && slices.Contains(f.Reads, timeGone) {
+	return l
+}
+
+// touch adds ways to touch resources, and reports whether any is new.
+func (l *label) touch(how access, list ...Resource) (grew bool) {
+	for _, x := range list {
+		if have := l.Touches[x]; have|how != have {
+			l.Touches[x] = have | how
+			grew = true
+		}
+	}
+	return grew
+}
+
+// merge adds what another label touches, and reports whether any of it is new.
+func (l *label) merge(other *label) (grew bool) {
+	for x, how := range other.Touches {
+		grew = l.touch(how, x) || grew
+	}
+	return grew
+}
+
+// learn notes what an execution touched, and returns the number of its label.
+func (r *relation) learn(e execution) int {
+	l := e.label()
+	id, known := r.index[l.Text]
+	if !known {
+		id = len(r.labels)
+		r.add(l)
+	}
+	if known && r.labels[id].merge(l) {
+		r.changed = append(r.changed, id)
+		r.check(func(pair [2]int) bool { return pair[0] == id || pair[1] == id })
+	}
+	if !r.clocked && slices.Contains(e.Touched.Reads, timeGone) {
 		r.clocked = true
 		r.check(func([2]int) bool { return true })
 	}
-	if known && grew {
-		r.check(func(pair [2]int) bool { return pair[0] == id || pair[1] == id })
-	}
 	return id
+}
+
+// look is the label of an execution as it would be learnt, which it is not.
+func (r *relation) look(e execution) *label {
+	l := e.label()
+	if id, known := r.index[l.Text]; known {
+		l.merge(r.labels[id])
+	}
+	return l
 }
 
 func (r *relation) add(l *label) {
@@ -119,13 +151,14 @@ func (r *relation) add(l *label) {
 		r.index, r.known = map[string]int{}, map[[2]int]bool{}
 	}
 	r.index[l.Text] = len(r.labels)
+	r.changed = append(r.changed, len(r.labels))
 	r.labels = append(r.labels, l)
 }
 
 // check looks whether answers that were given still hold.
 func (r *relation) check(concerned func([2]int) bool) {
 	for pair, answer := range r.known {
-		if !answer && concerned(pair) && r.compare(pair[0], pair[1]) {
+		if !answer && concerned(pair) && r.compare(r.labels[pair[0]], r.labels[pair[1]]) {
 			r.known[pair], r.grew = true, true
 		}
 	}
@@ -144,14 +177,13 @@ func (r *relation) depend(a, b int) bool {
 	pair := [2]int{min(a, b), max(a, b)}
 	answer, known := r.known[pair]
 	if !known {
-		answer = r.compare(pair[0], pair[1])
+		answer = r.compare(r.labels[a], r.labels[b])
 		r.known[pair] = answer
 	}
 	return answer
 }
 
-func (r *relation) compare(a, b int) bool {
-	x, y := r.labels[a], r.labels[b]
+func (r *relation) compare(x, y *label) bool {
 	if Program(x.Process) == Program(y.Process) || x.signals(y) || y.signals(x) {
 		return true
 	}

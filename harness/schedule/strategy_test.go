@@ -11,11 +11,11 @@ func firsts(t *testing.T, s Search, schedules int) map[string]int {
 	found := map[string]int{}
 	for i := range schedules {
 		w := newWorld(1, 1, "a/r", "b/r")
-		if err := w.run(s.Next()); err != nil {
+		p, learn := Turn(s)
+		if err := w.run(p); err != nil {
 			t.Fatal(err)
 		}
 		stranded := w.anomalies()
-		n := len(w.steps)
 		w.drain()
 		for _, a := range append(stranded, w.anomalies()...) {
 			if found[a] == 0 {
@@ -23,7 +23,7 @@ func firsts(t *testing.T, s Search, schedules int) map[string]int {
 			}
 		}
 		w.close()
-		s.Learn(false, n)
+		learn(false)
 	}
 	return found
 }
@@ -77,9 +77,10 @@ func TestSeeds(t *testing.T) {
 		var c Coverage
 		text := ""
 		for range 60 {
-			w := played(t, s.Next(), 1)
+			p, learn := Turn(s)
+			w := played(t, p, 1)
 			text += w.tape().String()
-			s.Learn(c.Add(digestOf(w.steps)), len(w.steps))
+			learn(c.Add(digestOf(w.steps)))
 		}
 		return text
 	}
@@ -105,9 +106,10 @@ func TestAgain(t *testing.T) {
 		{NewPOS(7), POS},
 	} {
 		for i := range 50 {
-			s := test.search.Next()
+			plan, _ := test.search.Next()
+			s := plan.Player()
 			w := played(t, s, 1)
-			draw := s.(chooser).seen().draw
+			draw := plan.Draw
 			if draw.Schedule != i || draw.Seed != 7 {
 				t.Fatalf("%s is schedule %d", s, i)
 			}
@@ -118,7 +120,7 @@ func TestAgain(t *testing.T) {
 			if fmt.Sprint(again) != fmt.Sprint(s) {
 				t.Errorf("%s calls itself %s", s, again)
 			}
-			test.search.Learn(false, len(w.steps))
+			test.search.Learn(false, s.Lesson())
 		}
 	}
 }
@@ -130,7 +132,7 @@ func TestCrashPoints(t *testing.T) {
 	s := NewRandom(1)
 	at := make([]int, points)
 	for range schedules {
-		r := s.Next()
+		r, learn := Turn(s)
 		n := 0
 		for n < points {
 			options := []Option{{Decision: Decision{Process: "a", Verb: "write"}}, {Decision: Decision{Process: "a", Verb: Crash}}}
@@ -142,7 +144,7 @@ func TestCrashPoints(t *testing.T) {
 			}
 			n++
 		}
-		s.Learn(true, n)
+		learn(true)
 	}
 	mean := schedules * (faultless - 1) / faultless / (points * 5 / 4)
 	for i, n := range at {
@@ -158,7 +160,8 @@ func TestRestarts(t *testing.T) {
 	s := NewRandom(1)
 	crashed, back := 0, 0
 	for range 1000 {
-		w := played(t, s.Next(), 1)
+		p, learn := Turn(s)
+		w := played(t, p, 1)
 		for _, done := range w.steps {
 			switch done.Verb {
 			case Crash:
@@ -167,7 +170,7 @@ func TestRestarts(t *testing.T) {
 				back++
 			}
 		}
-		s.Learn(true, len(w.steps))
+		learn(true)
 	}
 	if crashed < 300 || back*5 < crashed*2 || back*5 > crashed*3 {
 		t.Errorf("%d crashed, %d came back", crashed, back)
@@ -179,7 +182,7 @@ func TestNoneStarves(t *testing.T) {
 	for _, name := range SearchNames() {
 		for seed := range uint64(50) {
 			s, _ := NewSearch(name, seed)
-			r := s.Next()
+			r, _ := Turn(s)
 			for left, n := 20, 0; left > 0; n++ {
 				options := []Option{
 					{Decision: Decision{Process: "a", Verb: Wake}, Early: true},
@@ -207,7 +210,7 @@ func TestPollersTakeTurns(t *testing.T) {
 	for _, name := range SearchNames() {
 		s, _ := NewSearch(name, 1)
 		for range 20 {
-			r := s.Next()
+			r, learn := Turn(s)
 			turns := [2]int{}
 			for range 100 {
 				i, err := r.Pick([]Option{{Decision: Decision{Process: "a", Verb: Wake}}, {Decision: Decision{Process: "b", Verb: Wake}}})
@@ -220,7 +223,7 @@ func TestPollersTakeTurns(t *testing.T) {
 			if turns[0] < 20 || turns[1] < 20 {
 				t.Errorf("%s: turns %v", r, turns)
 			}
-			s.Learn(false, 100)
+			learn(false)
 		}
 	}
 }
@@ -322,8 +325,8 @@ func TestPortfolio(t *testing.T) {
 	good, bad := &fakeSearch{name: "good"}, &fakeSearch{name: "bad"}
 	p := Portfolio(bad, good)
 	for range 400 {
-		s := p.Next().(*fakeStrategy)
-		p.Learn(s.of == good, 7)
+		plan, _ := p.Next()
+		p.Learn(plan.Search == good.name, Lesson{Decisions: 7})
 	}
 	if good.turns < 300 || bad.turns < 30 {
 		t.Errorf("%d turns for the good one, %d for the bad", good.turns, bad.turns)
@@ -331,7 +334,7 @@ func TestPortfolio(t *testing.T) {
 	if good.turns != good.learnt || bad.turns != bad.learnt {
 		t.Errorf("turns %d and %d, told of %d and %d", good.turns, bad.turns, good.learnt, bad.learnt)
 	}
-	p.Learn(true, 7) // of nothing that it made
+	p.Learn(true, Lesson{Decisions: 7}) // of nothing that it made
 }
 
 type fakeSearch struct {
@@ -339,14 +342,9 @@ type fakeSearch struct {
 	turns, learnt int
 }
 
-type fakeStrategy struct {
-	Strategy
-	of *fakeSearch
-}
-
-func (f *fakeSearch) Name() string    { return f.name }
-func (f *fakeSearch) Next() Strategy  { f.turns++; return &fakeStrategy{of: f} }
-func (f *fakeSearch) Learn(bool, int) { f.learnt++ }
+func (f *fakeSearch) Name() string       { return f.name }
+func (f *fakeSearch) Next() (Plan, bool) { f.turns++; return Plan{Search: f.name}, true }
+func (f *fakeSearch) Learn(bool, Lesson) { f.learnt++ }
 
 func TestMayConflict(t *testing.T) {
 	for _, test := range []struct {
@@ -398,7 +396,7 @@ func TestPCTMiss(t *testing.T) {
 		s, _ := NewSearch(test.name, 1)
 		for range test.schedules {
 			s.Next()
-			s.Learn(true, 10)
+			s.Learn(true, Lesson{Decisions: 10, Way: &Way{}})
 		}
 		if got := PCTMiss(s, 2, 10, test.depth); math.Abs(got-test.want) > 1e-9 {
 			t.Errorf("%d schedules of %s: a bug of depth %d is missed with %v, want %v", test.schedules, test.name, test.depth, got, test.want)

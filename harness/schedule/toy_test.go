@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"bytes"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"maps"
@@ -371,17 +373,60 @@ func (t *toy) bruteForce() (ends map[string]bool, states int) {
 	return ends, len(seen)
 }
 
-// exhaust is every end that the exhaustive search comes to.
-func (t *toy) exhaust(x *Exhaustive, most int) (ends map[string]bool, schedules int, err error) {
+// exhaust is every end that the exhaustive search comes to, in schedules of which
+// so many are under way at once. Each is planned here and made elsewhere.
+func (t *toy) exhaust(x *Exhaustive, atOnce, most int) (ends map[string]bool, schedules int, err error) {
 	ends = map[string]bool{}
+	var sender Sender
+	var receiver Receiver
+	parcels, lessons := newMail(), newMail()
 	for !x.Over() && schedules < most {
-		end, err := t.clone().play(x.Next())
-		if err != nil {
-			return ends, schedules, err
+		var players []Player
+		for len(players) < min(atOnce, most-schedules) {
+			plan, ok := x.Next()
+			if !ok {
+				break
+			}
+			var parcel Parcel
+			if err := parcels.send(sender.Pack(plan), &parcel); err != nil {
+				return ends, schedules, err
+			}
+			players = append(players, receiver.Open(parcel).Player())
 		}
-		ends[end] = true
-		schedules++
-		x.Learn(true, 0)
+		if len(players) == 0 {
+			return ends, schedules, errors.New("it is not over, and has no plan")
+		}
+		for _, p := range slices.Backward(players) {
+			end, err := t.clone().play(p)
+			if err != nil {
+				return ends, schedules, err
+			}
+			ends[end] = true
+			schedules++
+		}
+		for _, p := range players {
+			var l Lesson
+			if err := lessons.send(p.Lesson(), &l); err != nil {
+				return ends, schedules, err
+			}
+			x.Learn(true, l)
+		}
 	}
 	return ends, schedules, nil
+}
+
+// A mail sends values to another process, which is this one.
+type mail struct {
+	out *gob.Encoder
+	in  *gob.Decoder
+}
+
+func newMail() mail {
+	var pipe bytes.Buffer
+	return mail{gob.NewEncoder(&pipe), gob.NewDecoder(&pipe)}
+}
+
+// send sends a value, and receives it as what got points to.
+func (m mail) send(v, got any) error {
+	return errors.Join(m.out.Encode(v), m.in.Decode(got))
 }

@@ -1,0 +1,165 @@
+package harness
+
+import (
+	"cmp"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
+)
+
+// A task is a schedule to be played. It is sent to peers, as gob.
+type task struct {
+	Parcel schedule.Parcel
+	Fresh  bool
+	Twice  bool // play it once more, on fresh processes, and compare
+}
+
+// A played is what came of a task.
+type played struct {
+	Lesson     schedule.Lesson
+	Trace, End uint64
+	Pairs      [][2]string // of calls that met; see Cover
+	Steps      int
+	Faults     map[string]int
+	Bounded    string
+	Verdict    check.Verdict
+	Tape       *schedule.Tape    // where the verdict names anomalies
+	Divergence string            // what was different the second time
+	Outside    []history.Outside // of the world so far; see World.Outside
+	Failed     string            // how the harness failed
+}
+
+// perform plays a planned schedule.
+func (w *World) perform(plan schedule.Plan, t task) (*played, error) {
+	player := plan.Player()
+	r, err := w.Play(player, Options{Fresh: t.Fresh})
+	if err != nil {
+		return nil, err
+	}
+	p := &played{Lesson: player.Lesson(), Trace: r.Trace, End: w.end(r), Pairs: pairs(r), Steps: len(r.Steps),
+		Faults: r.Faults, Bounded: r.Bounded, Verdict: r.Verdict}
+	if len(r.Kinds()) > 0 {
+		p.Tape = r.Tape
+	}
+	if t.Twice {
+		p.Divergence, err = w.again(r, p.End)
+	}
+	p.Outside = w.Outside()
+	return p, err
+}
+
+// A Peer is a world of the same test in another process, which plays schedules
+// beside ours.
+type Peer struct {
+	name    string
+	sender  schedule.Sender
+	to      *gob.Encoder
+	from    *gob.Decoder
+	outside []history.Outside // see World.Outside
+}
+
+// NewPeer is the peer that Serve serves at the other ends of two pipes, with the
+// test of this header. Errors say its name.
+func NewPeer(name string, h schedule.Header, to io.Writer, from io.Reader) (*Peer, error) {
+	p := &Peer{name: name, to: gob.NewEncoder(to), from: gob.NewDecoder(from)}
+	return p, p.to.Encode(h)
+}
+
+// play has the peer play a schedule.
+func (p *Peer) play(plan schedule.Plan, t task) (*played, error) {
+	t.Parcel = p.sender.Pack(plan)
+	sent := p.to.Encode(t)
+	var r played
+	if err := p.from.Decode(&r); err != nil {
+		return nil, fmt.Errorf("%s is gone: %w", p.name, cmp.Or(sent, err))
+	}
+	if r.Failed != "" {
+		return nil, fmt.Errorf("%s: %s", p.name, r.Failed)
+	}
+	p.outside = r.Outside
+	return &r, nil
+}
+
+// Serve makes a world of the test that a peer in another process names, and plays
+// what it asks for until it ends. What fails here fails there.
+func Serve(from io.Reader, to io.Writer, make func(schedule.Header) (*Test, error)) error {
+	in, out := gob.NewDecoder(from), gob.NewEncoder(to)
+	fail := func(err error) error {
+		return errors.Join(err, out.Encode(played{Failed: err.Error()}))
+	}
+	var h schedule.Header
+	if err := in.Decode(&h); err != nil {
+		return err
+	}
+	test, err := make(h)
+	if err != nil {
+		return fail(err)
+	}
+	w, err := NewWorld(test)
+	if err != nil {
+		return fail(err)
+	}
+	defer w.Close()
+	var receiver schedule.Receiver
+	for {
+		var t task
+		if err := in.Decode(&t); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		r, err := w.perform(receiver.Open(t.Parcel), t)
+		if err != nil {
+			return fail(err)
+		}
+		if err := out.Encode(r); err != nil {
+			return err
+		}
+	}
+}
+
+// playAll has plans played by this world and its peers, whoever is free the next
+// one, until over says that no more are to be begun. It returns what came of those
+// that were, in the order of the plans. Which of the worlds played what makes no
+// difference to it.
+func (w *World) playAll(peers []*Peer, plans []schedule.Plan, tasks []task, over func() bool) ([]*played, error) {
+	var mu sync.Mutex
+	begun, failed := 0, false
+	out, errs := make([]*played, len(plans)), make([]error, len(plans))
+	work := func(play func(schedule.Plan, task) (*played, error)) {
+		for {
+			mu.Lock()
+			i := begun
+			if i == len(plans) || failed || over() {
+				mu.Unlock()
+				return
+			}
+			begun++
+			mu.Unlock()
+			out[i], errs[i] = play(plans[i], tasks[i])
+			if errs[i] != nil {
+				mu.Lock()
+				failed = true
+				mu.Unlock()
+			}
+		}
+	}
+	var all sync.WaitGroup
+	for _, p := range peers {
+		all.Go(func() { work(p.play) })
+	}
+	work(w.perform)
+	all.Wait()
+	for i, err := range errs[:begun] {
+		if err != nil {
+			return out[:i], err
+		}
+	}
+	return out[:begun], nil
+}

@@ -1,0 +1,84 @@
+package schedule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// checkpointVersion is the version of a checkpoint's format.
+const checkpointVersion = 2
+
+// A checkpoint is an exhaustive search with no schedule under way.
+type checkpoint struct {
+	Version  int       `json:"version"`
+	Bounds   Bounds    `json:"bounds"`
+	Relation *relation `json:"relation"`
+	Root     *point    `json:"root,omitempty"`
+	Traces   int       `json:"traces"`
+	Pruned   int       `json:"pruned"`
+	Bounded  int       `json:"bounded"`
+	Begun    int       `json:"begun"`
+	Over     bool      `json:"over"`
+	Lost     string    `json:"lost,omitempty"`
+}
+
+// MarshalJSON writes where the search is. Schedules that are under way are
+// written as not planned.
+func (x *Exhaustive) MarshalJSON() ([]byte, error) {
+	x.recall()
+	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root, x.traces, x.pruned, x.bounded, x.begun, x.over, x.lost})
+}
+
+// recall takes back what was planned and is not heard of.
+func (x *Exhaustive) recall() {
+	for _, p := range append(x.underway, x.chosen...) {
+		if len(p) > 0 {
+			at := p[len(p)-1]
+			at.Branches = at.Branches[:len(at.Branches)-1]
+		}
+	}
+	x.underway, x.chosen = nil, nil
+}
+
+var errDamaged = errors.New("it is damaged; begin anew")
+
+// UnmarshalJSON goes on where MarshalJSON was; the bounds must be the same.
+func (x *Exhaustive) UnmarshalJSON(data []byte) error {
+	var c checkpoint
+	if err := json.Unmarshal(data, &c); err != nil {
+		return err
+	}
+	if c.Version != checkpointVersion {
+		return fmt.Errorf("it is of version %d, and only %d can be read; begin anew", c.Version, checkpointVersion)
+	}
+	if c.Bounds != x.bounds {
+		return fmt.Errorf("it is of a search with other bounds, %+v; give the same, or begin anew", c.Bounds)
+	}
+	if c.Relation == nil || !c.Root.restore(len(c.Relation.labels)) {
+		return errDamaged
+	}
+	*x = Exhaustive{bounds: c.Bounds, relation: *c.Relation, root: c.Root,
+		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, begun: c.Begun, over: c.Over, lost: c.Lost}
+	return nil
+}
+
+// restore makes again what is not written, and reports whether all labels are
+// known.
+func (p *point) restore(labels int) bool {
+	if p == nil {
+		return true
+	}
+	p.texts = texts(p.Options)
+	for _, e := range p.Sleep {
+		if e.Label < 0 || e.Label >= labels {
+			return false
+		}
+	}
+	for _, b := range p.Branches {
+		if b.Label < noLabel || b.Label >= labels || !b.Next.restore(labels) {
+			return false
+		}
+	}
+	return true
+}
