@@ -38,14 +38,17 @@ type Process struct {
 	threads  []*Thread // in order of birth
 	born     int       // threads so far, for labels
 	children int       // children so far, for labels
+	settled  int       // of these, how many when it was first idle
 	forks    int       // of a program: threads and children of all its tree so far, for pids
 	ran      uint64    // how often its threads have run, but for sysmon
 	round    uint64    // how often sysmon had, when any of the others last ran
 	relist   bool      // it may have threads or children that are not known
 	exiting  bool      // it has called exit_group(2)
 
-	output  int    // read end of its output; 0 when closed
-	partial []byte // of a line that has not ended yet
+	output  int      // read end of its output; 0 when closed
+	partial []byte   // of a line that has not ended yet
+	said    string   // the last line of it
+	unborn  *os.File // the other end, for the process that will be forked
 
 	mutated   bool   // its last step changed something that others can see, or it has taken none in this schedule
 	woke      uint64 // version of the share when it last woke; 0 if it has not
@@ -107,6 +110,15 @@ func (p *Process) sleeping() bool {
 	return asleep
 }
 
+// lastLine is the last line that the process has written, for an error to end
+// with.
+func (p *Process) lastLine() string {
+	if p.said == "" {
+		return ""
+	}
+	return "; it said: " + p.said
+}
+
 // start launches the program. Its pid in the node depends on nothing but how
 // often it was started since the world was last fresh, so it repeats.
 func (w *World) start(p *Process) error {
@@ -117,24 +129,32 @@ func (w *World) start(p *Process) error {
 	if err != nil {
 		return err
 	}
-	defer wr.Close()
 	p.closeOutput(w) // what an earlier start left behind may still hold the other end
 	p.output = r
 	if err := w.watch(r, func() error { return w.onOutput(p) }); err != nil {
 		return err
 	}
 	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
-	p.born, p.children, p.mutated, p.paused = 0, 0, false, false
+	p.born, p.children, p.settled, p.mutated, p.paused, p.said = 0, 0, 0, false, false, ""
 	p.woke, p.idle, p.overslept, p.random, p.deadlines = 0, 0, 0, nil, nil
 	p.timed, p.begun, p.compiled, p.acted = p.program.Timed, false, 0, false
 	p.inner = pidsOfProgram*(p.index+1) + pidsOfStart*p.starts
 	p.forks, p.exiting = 0, false
 	p.starts++
+	if p.program.Fork != "" {
+		p.unborn = wr
+		return p.host.forker.tell(p.program.Fork)
+	}
+	defer wr.Close()
 	p.host.launching++
-	return p.host.Launch(node.Launch{
+	l := node.Launch{
 		Path: p.program.Path, Args: p.program.Args, Dir: cmp.Or(p.program.Dir, "/"),
 		Env: p.program.Env, PID: p.inner, Output: wr, Timed: p.program.Timed,
-	})
+	}
+	if f := p.host.forker; f != nil && f.proc == p {
+		l.Input, l.Apart = f.lines, true
+	}
+	return p.host.Launch(l)
 }
 
 // pidsOfStart is how many pids each start of a program has for itself and what
@@ -244,6 +264,11 @@ func (w *World) process(pid int) *Process {
 			return p
 		}
 	}
+	for _, h := range w.hosts {
+		if h.forker != nil && h.forker.proc.pid == pid {
+			return h.forker.proc
+		}
+	}
 	return nil
 }
 
@@ -252,12 +277,15 @@ func (w *World) process(pid int) *Process {
 func (w *World) newborn(h *host, s status) *Process {
 	if s.parent == h.AgentPID() {
 		for _, p := range w.programs {
-			if p.host == h && p.starting && p.pid == 0 {
+			if p.host == h && p.starting && p.pid == 0 && p.program.Fork == "" {
 				return p
 			}
 		}
 	}
 	parent := w.process(s.parent)
+	if parent != nil && h.forker.midwife(parent) {
+		return w.forkedProgram(h, s.group)
+	}
 	label := h.Name + "/orphan"
 	if parent != nil {
 		label = parent.label + "." + strconv.Itoa(parent.children)
@@ -287,6 +315,15 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 			w.discover()
 		}
 		p.children++
+	}
+	if forker := p.host.forker; forker != nil && forker.ready {
+		switch {
+		case p == forker.proc:
+			return w.forkAs(p.host, fork{h, p.inner + 1})
+		case forker.midwife(p):
+			p.children++
+			return w.forkProgram(p.host, h)
+		}
 	}
 	root := p
 	for root.parent != nil {
@@ -419,6 +456,10 @@ func (w *World) onEvent(h *host) error {
 			}
 		}
 	}
+	if f := h.forker; f != nil && f.ready && f.proc.inner == e.PID && !e.Started {
+		f.proc.status = e.Status
+		return fmt.Errorf("%s, of which programs are forked, ended: %s%s", f.proc.label, exitText(f.proc), f.proc.lastLine())
+	}
 	for _, p := range w.programs {
 		if p.host != h || !p.alive || p.inner != e.PID {
 			continue
@@ -457,6 +498,7 @@ func (w *World) ended(p *Process) {
 
 // say notes a line of a program's output.
 func (w *World) say(p *Process, line string) {
+	p.said = line
 	if w.play != nil {
 		w.play.lines = append(w.play.lines, history.Line{Process: p.label, Text: line})
 	}

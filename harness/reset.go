@@ -23,6 +23,9 @@ func (w *World) reset(fresh bool) error {
 	if err := w.settle(); err != nil {
 		return err
 	}
+	if err := w.prepareForkers(); err != nil {
+		return err
+	}
 	if err := w.emptyScratch(); err != nil {
 		return err
 	}
@@ -62,8 +65,9 @@ func (w *World) setClocks() {
 
 // stays reports whether a program can go on into the next schedule as if it had
 // just been started: it sleeps, and has nothing that a fresh one would not have.
+// What it forks before it first sleeps a fresh one forks too.
 func (p *Process) stays() bool {
-	return p.alive && p.starts == 1 && !p.program.Late && p.children == 0 && len(p.timers) == 0 && p.sleeping()
+	return p.alive && p.starts == 1 && !p.program.Late && p.children == p.settled && len(p.timers) == 0 && p.sleeping()
 }
 
 // warmUp starts a program and lets it do what it does, alone, until it sleeps.
@@ -76,9 +80,10 @@ func (w *World) warmUp(p *Process) error {
 			return err
 		}
 		if !p.alive {
-			return fmt.Errorf("%s ended while it started: %s", p.label, exitText(p))
+			return fmt.Errorf("%s ended while it started: %s%s", p.label, exitText(p), p.lastLine())
 		}
 		if p.sleeping() {
+			p.settled = p.children
 			return nil
 		}
 		t := w.ready(p)

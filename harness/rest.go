@@ -17,15 +17,19 @@ import (
 // How long, in real time, something may run before it is given up. No verdict
 // hangs on these: a schedule that runs into one is not judged.
 const (
-	patience = 30 * time.Second // without coming to rest
+	patience     = 30 * time.Second // without coming to rest
+	longPatience = 5 * time.Minute  // while a process prepares itself: it may import all there is
 )
 
 // A restless program does not come to rest: it spins, or waits for something
 // that is neither on the share nor a matter of time. Its schedule is cut off.
-type restless struct{ label, doing string }
+type restless struct {
+	label, doing string
+	after        time.Duration
+}
 
 func (r *restless) Error() string {
-	return fmt.Sprintf("%s did not come to rest within %v: %s", r.label, patience, r.doing)
+	return fmt.Sprintf("%s did not come to rest within %v: %s", r.label, r.after, r.doing)
 }
 
 // settle lets everything run until nothing runs any more: every thread is held
@@ -61,8 +65,8 @@ func (w *World) settle() error {
 		if why == nil {
 			continue
 		}
-		if time.Since(began) > patience && (w.play == nil || !w.play.patient) {
-			return &restless{why.label, describe(why)}
+		if time.Since(began) > w.patience && (w.play == nil || !w.play.patient) {
+			return &restless{why.label, describe(why), w.patience}
 		}
 		if why.killed || why.program != nil && why.program.Single {
 			wait = 100 * time.Millisecond // its next step is an event
@@ -387,6 +391,9 @@ func readSmall(path string) ([]byte, error) {
 
 // describe says what a process that does not come to rest is doing.
 func describe(p *Process) string {
+	if p.starting && p.program.Fork != "" {
+		return "its prepared process was told to fork it, and no child of a child of that came about"
+	}
 	if p.starting {
 		return "its start was asked for and its exec did not come"
 	}

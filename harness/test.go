@@ -22,6 +22,10 @@ type Test struct {
 	Header   schedule.Header // what a tape needs to make this test again
 	Nodes    []string        // their names, in order
 	Programs []Program
+	// Prepared are processes of which programs are forked (Program.Fork), at
+	// most one on a node. Each is started once; see prepared.go for what it
+	// has to do.
+	Prepared []Program
 	Workload Workload
 	Nemeses  []Nemesis
 	// Scratch are directories of the machine in whose places each node has one
@@ -40,10 +44,15 @@ type Program struct {
 	Args       []string // with argv[0]
 	Env        []string
 	Dir        string
+	// Fork is the line that the node's prepared process is told to fork the
+	// program; "" starts the program by Path, Args, Env and Dir, which it has
+	// from the prepared process otherwise.
+	Fork string
 	// Horizon is the virtual time, since the schedule's beginning, up to which
 	// the program is woken although nothing has changed since it last looked:
 	// long enough for the locks and limits that it waits for. 0 is 60 hours; for
-	// a Single program it is none, and only a change wakes it.
+	// a Single program it is none, and only a change wakes it, as with any that
+	// is negative.
 	Horizon time.Duration
 	// Timed programs are in virtual time: every clock that they read is the
 	// node's, and every wait ends by decision. That costs them some 40 us for

@@ -35,6 +35,7 @@ type World struct {
 	effects   []share.Effect          // of the step that is being taken
 	outside   map[history.Outside]int // how often, with Count 0; see Outside
 	failed    error                   // of the harness itself; the world is of no use after it
+	patience  time.Duration           // how long something may run
 }
 
 // A host is a node with what the controller serves it.
@@ -43,6 +44,7 @@ type host struct {
 	mail      *sink
 	mounts    []*share.Mount // at sharePlace and at localPlace
 	ticks     time.Duration  // how often its clock was read, in microseconds
+	forker    *forker        // its prepared process, or nil
 	launching int            // programs that are being started
 	forks     []fork         // that wait for their pids
 	skew      time.Duration  // how far its real-time clock was set ahead
@@ -57,7 +59,7 @@ type source func() error
 
 // NewWorld makes the nodes of a test. Nothing runs on them yet.
 func NewWorld(t *Test) (*World, error) {
-	w := &World{test: t, threads: map[int]*Thread{}, buried: map[int]bool{}, outside: map[history.Outside]int{}, sources: map[int]source{}}
+	w := &World{test: t, threads: map[int]*Thread{}, buried: map[int]bool{}, outside: map[history.Outside]int{}, sources: map[int]source{}, patience: patience}
 	w.store = share.NewStore(func() time.Time { return Epoch.Add(w.now) })
 	var err error
 	if w.poll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -91,6 +93,12 @@ func NewWorld(t *Test) (*World, error) {
 			return nil, fmt.Errorf("program %s: no node %q in the test", p.Label(), p.Node)
 		}
 		w.programs = append(w.programs, &Process{label: p.Label(), program: p, host: h, index: i})
+	}
+	for i, p := range t.Prepared {
+		if err := w.addForker(p, len(t.Programs)+i); err != nil {
+			w.Close()
+			return nil, err
+		}
 	}
 	return w, nil
 }
@@ -165,6 +173,7 @@ func (w *World) Close() error {
 		p.closeOutput(w)
 	}
 	for _, h := range w.hosts {
+		h.forker.close(w)
 		h.Kill()
 		for _, m := range h.mounts {
 			m.Close()

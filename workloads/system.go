@@ -89,17 +89,22 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 		if overlap { // each serves all of the queue
 			slice, of = 0, 1
 		}
+		if s.Prepared != "" {
+			t.Prepared = append(t.Prepared, base.program(node, preparedName, s.Prepared, ""))
+		}
 		fill := []string{"{slice}", strconv.Itoa(slice), "{slices}", strconv.Itoa(of)}
 		for _, p := range s.Programs {
 			if on(p.Nodes, node) {
-				daemon := base.program(node, p.Name, p.Command, fill...)
-				daemon.Horizon = time.Duration(s.Horizon)
+				daemon := base.program(node, p.Name, p.Command, p.Fork, fill...)
+				if daemon.Horizon = time.Duration(s.Horizon); s.Horizon == 0 {
+					daemon.Horizon = -1 // only a change wakes it
+				}
 				t.Programs = append(t.Programs, daemon)
 			}
 		}
 		for _, a := range s.Acts {
-			if a.Command != "" && on(a.Nodes, node) {
-				p := base.program(node, a.Name, a.Command, append(fill, "{id}", actID(node, a.Name))...)
+			if a.File == "" && on(a.Nodes, node) {
+				p := base.program(node, a.Name, a.Command, a.Fork, append(fill, "{id}", actID(node, a.Name))...)
 				p.Late, p.Once = true, true
 				t.Programs = append(t.Programs, p)
 			}
@@ -128,13 +133,18 @@ type system struct {
 	config SystemConfig
 }
 
-func (s *system) program(node, name, text string, fill ...string) harness.Program {
+// preparedName is what tapes and errors call a node's prepared process.
+const preparedName = "prepared"
+
+// program is one that is a command for sh, or is forked from the prepared one.
+func (s *system) program(node, name, text, fork string, fill ...string) harness.Program {
 	r := strings.NewReplacer(append([]string{"{node}", node, "{share}", "/shared", "{local}", "/local"}, fill...)...)
 	env := map[string]string{}
 	for key, value := range s.Env {
 		env[key] = r.Replace(value)
 	}
 	p := command(node, name, r.Replace(text), env)
+	p.Fork = r.Replace(fork)
 	p.Timed = s.Clock == "virtual"
 	return p
 }

@@ -31,10 +31,11 @@ type System struct {
 	Horizon  duration          `toml:"horizon"`  // of its programs, see harness.Program
 	Needs    []Need            `toml:"needs"`
 	Env      map[string]string `toml:"env"`
-	Share    map[string]string `toml:"share"`   // path -> text; one that ends in "/" is a directory
-	Local    map[string]string `toml:"local"`   // the same for each node's private directory
-	Scratch  []string          `toml:"scratch"` // directories of the machine, see harness.Test
-	Prepare  string            `toml:"prepare"` // makes more of both, by a command that is run once
+	Share    map[string]string `toml:"share"`    // path -> text; one that ends in "/" is a directory
+	Local    map[string]string `toml:"local"`    // the same for each node's private directory
+	Scratch  []string          `toml:"scratch"`  // directories of the machine, see harness.Test
+	Prepare  string            `toml:"prepare"`  // makes more of both, by a command that is run once
+	Prepared string            `toml:"prepared"` // a command of which programs are forked
 	Programs []SystemProgram   `toml:"program"`
 	Acts     []Act             `toml:"act"`
 	Read     string            `toml:"read"` // of a state: prints it
@@ -67,6 +68,7 @@ type Need struct {
 type SystemProgram struct {
 	Name    string   `toml:"name"`
 	Command string   `toml:"command"`
+	Fork    string   `toml:"fork"`  // what the prepared command is told, instead of a command
 	Nodes   []string `toml:"nodes"` // none is all
 }
 
@@ -75,7 +77,8 @@ type SystemProgram struct {
 type Act struct {
 	Name    string   `toml:"name"`
 	Command string   `toml:"command"`
-	Nodes   []string `toml:"nodes"` // of a command; none is all
+	Fork    string   `toml:"fork"`  // as a program's
+	Nodes   []string `toml:"nodes"` // of a command or fork; none is all
 	File    string   `toml:"file"`  // below the share
 	Text    string   `toml:"text"`
 }
@@ -199,23 +202,35 @@ func (s *System) fault() *fault {
 			return top("scratch", fmt.Sprintf("%q cannot be scratch", dir), "name a directory that programs may fill as they like, such as /tmp")
 		}
 	}
-	names := map[string]bool{}
+	names := map[string]bool{preparedName: true}
 	for i, p := range s.Programs {
 		if f := nameFault("program", i, p.Name, names); f != nil {
 			return f
 		}
-		if p.Command == "" {
-			return &fault{"program", i, "name", "the program " + p.Name + " has no command", `write command = "..."`}
+		if (p.Command == "") == (p.Fork == "") {
+			return &fault{"program", i, "name", "the program " + p.Name + " is not one of a command and a fork", `write command = "...", or fork = "..." with what the prepared command is told`}
+		}
+		if f := s.forkFault("program", i, p.Fork); f != nil {
+			return f
 		}
 	}
 	for i, a := range s.Acts {
 		if f := nameFault("act", i, a.Name, names); f != nil {
 			return f
 		}
+		if f := s.forkFault("act", i, a.Fork); f != nil {
+			return f
+		}
+		ways := 0
+		for _, way := range []string{a.Command, a.Fork, a.File} {
+			if way != "" {
+				ways++
+			}
+		}
 		switch {
-		case (a.Command == "") == (a.File == ""):
-			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command and a file", `write command = "...", or file = "..." and text = "..."`}
-		case a.Command == "" && s.Workload == "state":
+		case ways != 1:
+			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command, a fork and a file", `write command = "...", fork = "...", or file = "..." and text = "..."`}
+		case a.File != "" && s.Workload == "state":
 			return &fault{"act", i, "file", "what changes a state is a command", `write command = "..."`}
 		}
 	}
@@ -249,6 +264,19 @@ func nameFault(table string, number int, name string, taken map[string]bool) *fa
 		return &fault{table, number, "name", name + " is there twice", "give each its own name"}
 	}
 	taken[name] = true
+	return nil
+}
+
+// forkFault finds what is wrong with what a prepared command is told.
+func (s *System) forkFault(table string, number int, line string) *fault {
+	switch {
+	case line == "":
+		return nil
+	case s.Prepared == "":
+		return &fault{table, number, "fork", "there is nothing prepared to fork from", `write prepared = "..." above the first table, or command = "..."`}
+	case strings.Contains(line, "\n"):
+		return &fault{table, number, "fork", "what the prepared command is told has more than one line", "write one"}
+	}
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (q *systemQueue) ids() []string {
 	ids := slices.Sorted(maps.Keys(q.names))
 	for _, node := range q.config.Nodes {
 		for _, a := range q.Acts {
-			if a.Command != "" && on(a.Nodes, node) {
+			if a.File == "" && on(a.Nodes, node) {
 				ids = append(ids, actID(node, a.Name))
 			}
 		}

@@ -33,8 +33,8 @@ type setup struct {
 	Group   bool     // a last descriptor is the cgroup in which programs start
 }
 
-// A launch asks the agent to start a program; its one descriptor becomes the
-// program's standard output and error.
+// A launch asks the agent to start a program; its first descriptor becomes the
+// program's standard output and error, any others are open in it from 3 on.
 type launch struct {
 	Path    string
 	Args    []string // with argv[0]
@@ -44,6 +44,8 @@ type launch struct {
 	NextPID int // not a launch: what forks next gets this pid
 	// Timed programs get the filter that also traps waiting.
 	Timed bool
+	// Apart is a process that is not in the programs' cgroup.
+	Apart bool
 }
 
 // A report is what the agent says: it is ready (PID 0, with descriptors), a
@@ -123,7 +125,10 @@ func agent(control int) error {
 			send(control, report{Set: true})
 			continue
 		}
-		o := order{launch: l, out: files[0], group: group, done: make(chan error)}
+		o := order{launch: l, files: files, group: group, done: make(chan error)}
+		if l.Apart {
+			o.group = -1
+		}
 		if l.Timed {
 			timed <- o
 		} else {
@@ -138,7 +143,9 @@ func agent(control int) error {
 		case born <- struct{}{}:
 		default: // the reaper has not taken the last one yet
 		}
-		unix.Close(files[0])
+		for _, fd := range files {
+			unix.Close(fd)
+		}
 	}
 }
 
@@ -169,7 +176,7 @@ func makeThreads() {
 
 type order struct {
 	launch
-	out   int
+	files []int
 	group int // descriptor of its cgroup, or -1
 	done  chan error
 }
@@ -240,10 +247,14 @@ func start(o order, null int) error {
 	if err := setLastPID(o.PID - 1); err != nil {
 		return err
 	}
+	files := []uintptr{uintptr(null), uintptr(o.files[0]), uintptr(o.files[0])}
+	for _, fd := range o.files[1:] {
+		files = append(files, uintptr(fd))
+	}
 	pid, err := syscall.ForkExec(o.Path, o.Args, &syscall.ProcAttr{
 		Dir:   o.Dir,
 		Env:   o.Env,
-		Files: []uintptr{uintptr(null), uintptr(o.out), uintptr(o.out)},
+		Files: files,
 		Sys:   &syscall.SysProcAttr{Setsid: true, UseCgroupFD: o.group >= 0, CgroupFD: max(o.group, 0)},
 	})
 	if err != nil {

@@ -112,12 +112,18 @@ type Launch struct {
 	PID    int      // in the node's pid namespace
 	Timed  bool     // it runs in virtual time
 	Output *os.File // its standard output and error
+	Input  *os.File // open in it as descriptor 3; nil is nothing
+	Apart  bool     // it is not in the node's Group
 }
 
 // Launch asks for a program to be started, and does not wait for it: its first
 // trapped call is its exec, and what became of the start is an Event.
 func (n *Node) Launch(l Launch) error {
-	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID, Timed: l.Timed}, int(l.Output.Fd()))
+	files := []int{int(l.Output.Fd())}
+	if l.Input != nil {
+		files = append(files, int(l.Input.Fd()))
+	}
+	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID, Timed: l.Timed, Apart: l.Apart}, files...)
 	if err != nil {
 		return fmt.Errorf("node %s: its agent does not answer: %w", n.Name, err)
 	}

@@ -48,16 +48,33 @@ func (h *Held) Return(value int64, errno unix.Errno) bool {
 // ReturnFile answers a call that opens a file: with this one, under the next
 // number that the caller has free. It reports false when the caller has died.
 func (h *Held) ReturnFile(file *os.File, closeOnExec bool) bool {
-	add := struct {
-		id               uint64
-		flags            uint32
-		from, to, fdFlag uint32
-	}{id: h.ID, flags: unix.SECCOMP_ADDFD_FLAG_SEND, from: uint32(file.Fd())}
+	add := addFile{id: h.ID, flags: unix.SECCOMP_ADDFD_FLAG_SEND, from: uint32(file.Fd())}
 	if closeOnExec {
-		add.fdFlag = unix.O_CLOEXEC
+		add.fdFlags = unix.O_CLOEXEC
 	}
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, h.trap.file.Fd(), ioctlAddFile, uintptr(unsafe.Pointer(&add)))
-	return errno == 0
+	return h.addFile(&add) == nil
+}
+
+// SetFile makes the file the caller's descriptor fd, whatever that was before; the
+// call goes on waiting.
+func (h *Held) SetFile(file *os.File, fd int) error {
+	return h.addFile(&addFile{id: h.ID, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, from: uint32(file.Fd()), to: uint32(fd)})
+}
+
+// addFile is struct seccomp_notif_addfd.
+type addFile struct {
+	id       uint64
+	flags    uint32
+	from, to uint32
+	fdFlags  uint32
+}
+
+func (h *Held) addFile(add *addFile) error {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, h.trap.file.Fd(), ioctlAddFile, uintptr(unsafe.Pointer(add)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 const ioctlAddFile = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD
