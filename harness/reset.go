@@ -23,10 +23,10 @@ func (w *World) reset(fresh bool) error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	if err := w.prepareForkers(); err != nil {
+	if err := w.emptyScratch(); err != nil {
 		return err
 	}
-	if err := w.emptyScratch(); err != nil {
+	if err := w.prepareForkers(); err != nil {
 		return err
 	}
 	w.store.Restore(w.prepared)

@@ -4,6 +4,7 @@ The prepared process of the systems mailman3* (docs/systems.md). What it is told
 is a program of Mailman's and its arguments: "runner -r out:0:1".
 """
 import os
+import shutil
 import sys
 
 
@@ -20,6 +21,13 @@ def forked():
     os._exit(0)
 
 
+def lay_out():
+    """Give the node a var directory, unless it has one already."""
+    if not os.path.exists("run/data"):
+        shutil.copytree("new", "run", dirs_exist_ok=True)
+
+
+lay_out()
 from mailman.bin import master, runner
 from mailman.config import config
 from mailman.core.initialize import initialize
@@ -27,9 +35,11 @@ from mailman.core.logging import reopen
 from mailman.runners import incoming, outgoing, pipeline  # noqa: F401
 
 initialize()
-config.db.engine.dispose()  # no file that two processes have open
+config.db.engine.dispose()  # lest two processes have the database's file open
 runner.initialize = master.initialize = lambda *_: None  # that is done
 
 program, *sys.argv[1:] = forked()
+lay_out()
 reopen()  # /dev/stderr is another one now
+config.db.engine.connect().close()
 {"runner": runner, "master": master}[program].main()
