@@ -16,11 +16,16 @@ import (
 	"screwtape/runner/list"
 	"screwtape/runner/master"
 	"screwtape/runner/profile"
+	"screwtape/runner/queue"
 )
 
 // Master is the workload of a mail administrator who starts and stops Mailman
-// on several nodes: of the masters that come of that only one may be.
-type Master struct{ config MasterConfig }
+// on several nodes: of the masters that come of that only one may be. With
+// messages it is that of the mail, too, which their runners deliver.
+type Master struct {
+	config MasterConfig
+	mail   *Queue // nil without messages
+}
 
 // A MasterConfig says how a master test is set up. Its text form is a tape's
 // header.
@@ -32,7 +37,9 @@ type MasterConfig struct {
 	// a process of that number that has nothing to do with Mailman.
 	Commands []string
 	Locks    string // shared or local
-	Runners  int    // that a master starts, each for a slice; 0 is one that does nothing
+	Runners  int    // that a master starts for each queue, each for a slice; 0 is one that does nothing
+	Queues   []string
+	Messages int    // that lie in the first of the queues
 	Days     int    // for so many a master refreshes its lock
 	Bugs     string // planted in the starts, with commas
 	Nemeses  []string
@@ -41,16 +48,20 @@ type MasterConfig struct {
 
 // DefaultMaster is a start on each of two nodes.
 func DefaultMaster() MasterConfig {
-	return MasterConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Commands: []string{"a:start", "b:start"}, Locks: "shared", Days: 2, Faults: 1}
+	return MasterConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Commands: []string{"a:start", "b:start"}, Locks: "shared", Queues: []string{queue.Out}, Days: 2, Faults: 1}
 }
 
 func (c *MasterConfig) options() []option {
 	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"commands", &c.Commands}, {"locks", &c.Locks},
-		{"runners", &c.Runners}, {"days", &c.Days}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
+		{"runners", &c.Runners}, {"queues", &c.Queues}, {"messages", &c.Messages}, {"days", &c.Days}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.
-func (c MasterConfig) Header() schedule.Header { return header("master", c.options()) }
+func (c MasterConfig) Header() schedule.Header {
+	return slices.DeleteFunc(header("master", c.options()), func(f schedule.Field) bool {
+		return f.Key == "queues" && f.Value == queue.Out || f.Key == "messages" && c.Messages == 0
+	})
+}
 
 // ParseMaster reads a configuration from a tape's header; what the header does
 // not say is as in DefaultMaster.
@@ -62,8 +73,15 @@ func ParseMaster(h schedule.Header) (MasterConfig, error) {
 
 // NewMaster makes the test. Errors name what in the configuration is wrong.
 func NewMaster(c MasterConfig) (*harness.Test, error) {
-	if _, err := profile.Get(c.Profile); err != nil {
+	p, err := profile.Get(c.Profile)
+	if err != nil {
 		return nil, err
+	}
+	if c.Queues, err = queuesOf(p, c.Queues); err != nil {
+		return nil, err
+	}
+	if c.Messages > maxMessages || c.Messages > 0 && c.Runners == 0 {
+		return nil, fmt.Errorf("messages: %d; there can be %d, if there are runners", c.Messages, maxMessages)
 	}
 	if _, err := profile.ParseSet(c.Bugs, master.Bugs); err != nil {
 		return nil, err
@@ -71,8 +89,11 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 	if c.Locks != "shared" && c.Locks != "local" {
 		return nil, fmt.Errorf("no locks %q; there are shared and local", c.Locks)
 	}
-	t := &harness.Test{Name: "master", Nodes: c.Nodes, Workload: &Master{c}, Header: c.Header()}
-	var err error
+	m := &Master{config: c}
+	if c.Messages > 0 {
+		m.mail = c.mail(p)
+	}
+	t := &harness.Test{Name: "master", Nodes: c.Nodes, Workload: m, Header: c.Header()}
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
 		return nil, err
 	}
@@ -88,6 +109,17 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 	return t, nil
 }
 
+// mail is the test of the messages. A master always starts the runners of all
+// slices.
+func (c *MasterConfig) mail(p profile.Profile) *Queue {
+	q := DefaultQueue()
+	q.Profile, q.Nodes, q.Queues, q.Messages, q.Locks = c.Profile, c.Nodes, c.Queues, c.Messages, c.Locks
+	for i := range c.Runners {
+		q.Slices = append(q.Slices, Slice{c.Nodes[0], i, c.Runners})
+	}
+	return &Queue{config: q, profile: p}
+}
+
 // arguments are those of the program that does a command. A master's number is
 // in the names of its locks: it depends on nothing but the command's place.
 func (c *MasterConfig) arguments(i int, command []string) []string {
@@ -98,7 +130,7 @@ func (c *MasterConfig) arguments(i int, command []string) []string {
 		return append([]string{"idle", "--for"}, command[1:]...)
 	}
 	args := []string{"master", "--profile", c.Profile, "--dir", "/shared", "--locks", "/" + c.Locks + "/locks",
-		"--runners", strconv.Itoa(c.Runners), "--refreshes", strconv.Itoa(c.Days), "--child-pid", strconv.Itoa(masterPID(i)), "--bugs", c.Bugs}
+		"--runners", strconv.Itoa(c.Runners), "--queues", strings.Join(c.Queues, ","), "--refreshes", strconv.Itoa(c.Days), "--child-pid", strconv.Itoa(masterPID(i)), "--bugs", c.Bugs}
 	return append(append(args, command[1:]...), command[0])
 }
 
@@ -109,7 +141,7 @@ func masterPID(i int) int { return 1000*(i+1) + 50 }
 // Prepare makes what Mailman's installation does, with the site's list.
 func (m *Master) Prepare(s *share.Store) error {
 	dirs := []string{"/shared/locks", "/shared/data", "/shared/lists/mailman"}
-	for _, q := range []string{"out", "bad", "shunt", "retry"} {
+	for _, q := range append([]string{"out", "bad", "shunt", "retry"}, m.config.Queues...) {
 		dirs = append(dirs, path.Join("/shared", queueDir, q))
 	}
 	for _, n := range m.config.Nodes {
@@ -124,11 +156,19 @@ func (m *Master) Prepare(s *share.Store) error {
 	if err != nil {
 		return err
 	}
-	return s.WriteFile("/shared/lists/mailman/config.pck", data, 0o660)
+	if err := s.WriteFile("/shared/lists/mailman/config.pck", data, 0o660); err != nil || m.mail == nil {
+		return err
+	}
+	return makeList(s, m.config.Nodes, queue.Member)
 }
 
-// Act does nothing: the administrator's commands are programs.
-func (m *Master) Act(*harness.Acts) error { return nil }
+// Act puts the messages in; the administrator's commands are programs.
+func (m *Master) Act(a *harness.Acts) error {
+	if m.mail == nil {
+		return nil
+	}
+	return m.mail.Act(a)
+}
 
 // isMasterLock reports whether a name is that of a master's lock itself, not of
 // a claim to it.
@@ -141,7 +181,10 @@ const theMaster = "master"
 
 // Observe notes who becomes master (it writes the pid file), who removes whose
 // lock, and which signals are sent.
-func (m *Master) Observe(d schedule.Decision, _ *share.Store, h *history.Recorder) {
+func (m *Master) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
+	if m.mail != nil {
+		m.mail.Observe(d, s, h)
+	}
 	if len(d.Names) == 0 {
 		return
 	}
@@ -171,6 +214,9 @@ func (m *Master) Note(name string, data []byte) string {
 	if isMasterLock(name) && len(data) > 0 {
 		return "claim " + path.Base(string(data))
 	}
+	if m.mail != nil {
+		return m.mail.Note(name, data)
+	}
 	return ""
 }
 
@@ -181,7 +227,16 @@ func (m *Master) Judge(e *harness.End) check.Verdict {
 	found = append(found, splitBrain(e.History, theMaster)...)
 	found = append(found, stolenLocks(e.History, theMaster)...)
 	found = append(found, m.misled(e)...)
-	return verdict(found)
+	v := verdict(found)
+	if m.mail == nil {
+		return v
+	}
+	mail := m.mail.Judge(e)
+	mail.Anomalies = append(v.Anomalies, mail.Anomalies...)
+	if v.Verdict == check.Invalid {
+		mail.Verdict = check.Invalid
+	}
+	return mail
 }
 
 // masters are who is master after so many decisions.

@@ -27,9 +27,9 @@ const (
 // lists reports whether the runners look the list up.
 func (q *Queue) lists() bool { return slices.Contains(q.config.Queues, queue.In) }
 
-// judgeList adds what is wrong with the list. It counts its posts: at least as
-// many as messages that an incoming runner has passed on, and was done with.
-// Files that a save has left break no promise, but are told.
+// judgeList adds what is wrong with the list. It counts its posts: one for each
+// time that an incoming runner has saved it. Files that a save has left break
+// no promise, but are told.
 func (q *Queue) judgeList(e *harness.End, v check.Verdict) check.Verdict {
 	if !q.profile.ListFiles {
 		return v
@@ -44,10 +44,10 @@ func (q *Queue) judgeList(e *harness.End, v check.Verdict) check.Verdict {
 		}
 		v.Verdict, v.Anomalies = check.Invalid, append(v.Anomalies, a)
 	}
-	if posts, _ := strconv.Atoi(final[list.Posts]); readable && posts < len(q.posted) {
+	if posts, _ := strconv.Atoi(final[list.Posts]); readable && posts < q.posts {
 		v.Verdict = check.Invalid
 		v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.LostUpdate, Subject: list.Posts, Step: -1,
-			Explanation: fmt.Sprintf("the list counts %d posts; incoming runners have saved it for %d", posts, len(q.posted))})
+			Explanation: fmt.Sprintf("the list counts %d posts; incoming runners have saved it %d times, each time with one more", posts, q.posts)})
 	}
 	return v
 }

@@ -34,8 +34,7 @@ type Queue struct {
 	entries map[string]string // base name of an entry -> id of its message
 	damaged map[string]bool   // ids of messages whose entries were bad from the start
 	removed map[string]int    // by process and entry: the step at which it did so
-	passed  map[string]string // by process and message: into which queue it was put last
-	posted  map[string]bool   // ids of messages that an incoming runner was done with
+	posts   int               // how often an incoming runner has saved the list, each time with one post more
 }
 
 // A QueueConfig says how a queue test is set up. Its text form is a tape's
@@ -302,7 +301,7 @@ func (q *Queue) Prepare(s *share.Store) error {
 
 // Act puts the messages into the queue, a second apart.
 func (q *Queue) Act(a *harness.Acts) error {
-	q.entries, q.damaged, q.removed, q.passed, q.posted = map[string]string{}, map[string]bool{}, map[string]int{}, map[string]string{}, map[string]bool{}
+	q.entries, q.damaged, q.removed, q.posts = map[string]string{}, map[string]bool{}, map[string]int{}, 0
 	dir := path.Join("/shared", queueDir, q.config.Queues[0])
 	if q.config.BadName { // listed before every entry
 		if err := a.Share.WriteFile(dir+"/0foo.pck", []byte("not an entry"), 0o660); err != nil {
@@ -358,7 +357,13 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 	if d.Verb == schedule.Start && strings.HasSuffix(d.Process, "/inject") {
 		h.Add(d.Process, history.Invoke, "enqueue", "m0", "")
 	}
-	if d.Outcome != "ok" || len(d.Names) == 0 || !strings.HasPrefix(d.Names[0], queueDir) {
+	if d.Outcome != "ok" || len(d.Names) == 0 {
+		return
+	}
+	if d.Verb == "rename" && d.Names[1] == listDir+"/config.pck" {
+		q.posts++
+	}
+	if !strings.HasPrefix(d.Names[0], queueDir) {
 		return
 	}
 	base, ext := splitEntry(d.Names[0])
@@ -380,14 +385,9 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 			return
 		}
 		h.Did(d.Process, "forward", id)
-		q.passed[d.Process+" "+id] = path.Base(path.Dir(target))
 	case d.Verb == "unlink" && q.entries[base] != "":
-		id := q.entries[base]
-		h.Did(d.Process, "remove", id)
+		h.Did(d.Process, "remove", q.entries[base])
 		q.removed[d.Process+" "+base] = h.Step
-		if to := q.passed[d.Process+" "+id]; path.Dir(d.Names[0]) == queueDir+"/"+queue.In && to == queue.Out {
-			q.posted[id] = true
-		}
 	}
 }
 
