@@ -24,12 +24,10 @@ type Cause struct {
 	Text string
 }
 
-// An Order is that one step comes before another, or, if Through, before the
-// other's process goes on from it.
-type Order struct {
-	Before, After string // in words
-	Through       bool
-}
+// An Order is that one step comes before another, or before the other's process
+// goes on from it. Both are in words: "a's rename of x", "b goes on after its
+// failed open of x".
+type Order struct{ Before, After string }
 
 // A Fault is something that must go wrong.
 type Fault struct{ What, After, Before string } // in words; After and Before are what bounds it, or ""
@@ -290,7 +288,11 @@ func (q *inquiry) orders(c *Cause) ([]neededOrder, error) {
 				continue
 			}
 			needed = append(needed, neededOrder{q.moments[i], q.moments[j], through})
-			c.Orders = append(c.Orders, Order{q.tell(q.moments[i]), q.tell(q.moments[j]), through})
+			after := q.tell(q.moments[j])
+			if through {
+				after = q.subject(q.moments[j]) + " goes on after " + q.own(q.moments[j])
+			}
+			c.Orders = append(c.Orders, Order{q.tell(q.moments[i]), after})
 		}
 	}
 	return needed, nil
@@ -536,11 +538,7 @@ func (s *obedient) following(n int) int {
 func (c *Cause) sentence(kind string) string {
 	var parts []string
 	for _, o := range c.Orders {
-		part := o.Before + " comes before " + o.After
-		if o.Through {
-			part = o.Before + " comes before what follows " + o.After
-		}
-		parts = append(parts, part)
+		parts = append(parts, o.Before+" comes before "+o.After)
 	}
 	for _, f := range c.Faults {
 		part := f.What
@@ -577,12 +575,14 @@ func (c *Cause) sentence(kind string) string {
 }
 
 // tell puts a step into words: "b's rename of m0.bak to m0.psv".
-func (q *inquiry) tell(m moment) string {
-	who := q.who(m.Process) + "'s "
+func (q *inquiry) tell(m moment) string { return q.subject(m) + "'s " + q.deed(m) }
+
+// subject is who takes a step: "b", "the restarted b".
+func (q *inquiry) subject(m moment) string {
 	if m.life > 0 {
-		who = "the restarted " + who
+		return "the restarted " + q.who(m.Process)
 	}
-	return who + q.deed(m)
+	return q.who(m.Process)
 }
 
 // own puts a step into words where it is plain whose it is.

@@ -34,7 +34,7 @@ func TestPairs(t *testing.T) {
 }
 
 func TestSentence(t *testing.T) {
-	orders := []Order{{"a's rename", "b's open", false}, {"b's unlink", "a's listing", true}}
+	orders := []Order{{"a's rename", "b's open"}, {"b's unlink", "a goes on after its listing"}}
 	faults := []Fault{{"a dies", "its rename", "its delivery"}}
 	for _, test := range []struct {
 		cause Cause
@@ -42,7 +42,7 @@ func TestSentence(t *testing.T) {
 	}{
 		{Cause{}, "lost in whatever order"},
 		{Cause{Orders: orders[:1], Tried: 8, Shown: 8}, "lost if and only if a's rename comes before b's open; no other order matters"},
-		{Cause{Orders: orders, Faults: faults, Tried: 8, Shown: 3}, "lost only if a's rename comes before b's open, b's unlink comes before what follows a's listing, " +
+		{Cause{Orders: orders, Faults: faults, Tried: 8, Shown: 3}, "lost only if a's rename comes before b's open, b's unlink comes before a goes on after its listing, " +
 			"and a dies between its rename and its delivery; more than that matters: it came about in 3 of 8 such schedules drawn at random"},
 		{Cause{Faults: []Fault{{"a dies", "its rename", ""}}}, "lost only if a dies after its rename"},
 		{Cause{Faults: []Fault{{"a dies", "", "its rename"}}}, "lost only if a dies before its rename"},

@@ -1,11 +1,15 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"screwtape/harness/history"
 	"screwtape/harness/schedule"
 )
 
@@ -167,4 +171,44 @@ cd /shared/d && git init -q REPO && cd REPO && echo text > file && git add file 
 	}
 	t.Logf("%d decisions", len(r.Steps))
 	wantLines(t, r.Log(), "\ta/one: 1", "\ta/two: 1")
+}
+
+// nothing lets nothing happen.
+type nothing struct{}
+
+func (nothing) Pick([]schedule.Option) (int, error)              { return schedule.None, nil }
+func (nothing) Done(schedule.Decision, schedule.Footprint) error { return nil }
+
+// What a program writes while it starts belongs to each schedule that it takes
+// part in, also to those into which it goes on from the one before.
+func TestWarmUp(t *testing.T) {
+	up := shell("a", "up", "echo starts; echo x >/shared/d/up; echo rests; exec sleep 1000")
+	up.Late, up.Once = false, false
+	late := shell("b", "late", "echo late")
+	w := newWorld(t, &Test{Nodes: []string{"a", "b"}, Workload: plain{files: tableFiles}, Programs: []Program{up, late}})
+	want := []history.Line{{Process: "a/up", Text: "starts"}, {Process: "a/up", Text: "rests"}}
+	pid := 0
+	for i, s := range []schedule.Strategy{nothing{}, nothing{}, schedule.Canonical()} {
+		r, err := w.Play(s, Options{Fresh: i == 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, r.WarmUp); diff != "" {
+			t.Errorf("schedule %d: %s", i+1, diff)
+		}
+		if !strings.HasPrefix(r.Log(), "\ta/up: starts\n") {
+			t.Errorf("schedule %d: its log does not begin with what was written first:\n%s", i+1, r.Log())
+		}
+		switch said := fmt.Sprint(r.Logs); {
+		case i < 2 && said != "[]":
+			t.Errorf("nothing has happened, and programs said %s", said)
+		case i == 2 && !strings.HasPrefix(said, "[{b/late late}"):
+			t.Errorf("after a start, programs said %s", said)
+		}
+		if now := w.programs[0].pid; i == 1 && now != pid {
+			t.Error("a/up was started anew, so that nothing is shown here")
+		} else {
+			pid = now
+		}
+	}
 }

@@ -49,6 +49,8 @@ type Process struct {
 	partial []byte   // of a line that has not ended yet
 	said    string   // the last line of it
 	unborn  *os.File // the other end, for the process that will be forked
+	// greeting is what it wrote while it started, before the schedule began.
+	greeting []history.Line
 
 	mutated   bool   // its last step changed something that others can see, or it has taken none in this schedule
 	woke      uint64 // version of the share when it last woke; 0 if it has not
@@ -497,9 +499,12 @@ func (w *World) ended(p *Process) {
 }
 
 // say notes a line of a program's output.
-func (w *World) say(p *Process, line string) {
-	p.said = line
-	if w.play != nil {
-		w.play.lines = append(w.play.lines, history.Line{Process: p.label, Text: line})
+func (w *World) say(p *Process, text string) {
+	p.said = text
+	line := history.Line{Process: p.label, Text: text}
+	if w.play == nil || !w.play.begun {
+		p.greeting = append(p.greeting, line)
+		return
 	}
+	w.play.lines = append(w.play.lines, line)
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"screwtape/harness/history"
 	"screwtape/harness/share"
 )
@@ -37,6 +39,7 @@ func (w *World) reset(fresh bool) error {
 			continue
 		}
 		p.closeOutput(w)
+		p.greeting = nil
 		p.starts, p.exits = 0, 0
 		if p.program.Late {
 			continue
@@ -124,7 +127,7 @@ func (p *Process) descends(from *Process) bool {
 
 func exitText(p *Process) string {
 	if p.status.Signaled() {
-		return "killed by " + p.status.Signal().String()
+		return "killed by " + unix.SignalName(p.status.Signal())
 	}
 	return fmt.Sprintf("exit %d", p.status.ExitStatus())
 }

@@ -22,7 +22,8 @@ type Result struct {
 	Initial []history.Change  // what lay on the share before the first step
 	Files   map[string][]byte // what was in the files there when it was judged, by path; of schedules that are recorded
 	History []history.Op
-	Logs    []history.Line // programs' output
+	WarmUp  []history.Line // what programs wrote while they started, before the first step
+	Logs    []history.Line // programs' output since
 	Faults  map[string]int // what was injected, by verb
 	Trace   uint64         // digest of the schedule up to the order of independent steps
 	Bounded string         // which bound was hit, or ""
@@ -38,6 +39,7 @@ type play struct {
 	trace    schedule.Trace
 	nemeses  []Nemesis
 	kill     *call // the last that sent a signal
+	begun    bool  // the first step is being taken, or was
 	healing  bool  // nothing goes wrong any more, and what is down comes up
 	record   bool  // note what each step changed on the share
 	look     *Look
@@ -158,7 +160,7 @@ func (w *World) decide(s schedule.Strategy, p *play) error {
 // step takes a decision and waits until all that comes of it has come.
 func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 	w.effects = w.effects[:0]
-	p.belated()
+	p.belated(w)
 	version := w.store.Version()
 	outcome, err := w.do(p, d)
 	if err != nil {
@@ -415,8 +417,14 @@ func (p *play) append(w *World, d schedule.Decision, f schedule.Footprint) {
 }
 
 // belated puts lines that were written when the last step seemed to be over to
-// that step.
-func (p *play) belated() {
+// that step, and those from before the first step to the programs' starts.
+func (p *play) belated(w *World) {
+	if !p.begun {
+		p.begun = true
+		for _, q := range w.programs {
+			p.WarmUp = append(p.WarmUp, q.greeting...)
+		}
+	}
 	if n := len(p.Steps); n > 0 {
 		p.Steps[n-1].Lines = append(p.Steps[n-1].Lines, p.lines...)
 		p.Logs = append(p.Logs, p.lines...)
@@ -469,7 +477,7 @@ func (p *play) ended(w *World, q *Process) {
 
 // finish makes the tape and has the workload judge.
 func (p *play) finish(w *World) {
-	p.belated()
+	p.belated(w)
 	p.History = p.recorder.Ops()
 	p.Tape = &schedule.Tape{}
 	p.Tape.Header = append(p.Tape.Header, w.test.Header...)
@@ -496,6 +504,9 @@ func (p *play) finish(w *World) {
 // tape must agree in every byte of it.
 func (r *Result) Log() string {
 	var b strings.Builder
+	for _, l := range r.WarmUp {
+		fmt.Fprintf(&b, "\t%s: %s\n", l.Process, l.Text)
+	}
 	for _, s := range r.Steps {
 		fmt.Fprintf(&b, "%v %s\n", s.Time, s.Decision)
 		for _, l := range s.Lines {

@@ -32,7 +32,7 @@ const (
 // true. It goes by the notes of what lies on the share, by the history, and by
 // locks of the kernel.
 func factsOf(p Page) (initial []fact, after [][]fact) {
-	k := knower{names: shortNames(p.all()), lanes: laneNames(p.Steps), messages: map[string]*whereabouts{}, notes: map[string]string{},
+	k := knower{names: shortNames(p.Initial, p.Steps), lanes: laneNames(p.Steps), messages: map[string]*whereabouts{}, notes: map[string]string{},
 		locks: map[string]*holding{}, states: map[string]string{}, told: map[fact]string{}, dirty: map[fact]bool{}}
 	k.learnMessages(p)
 	ops := p.History

@@ -108,7 +108,7 @@ func cases(r Report) []junitCase {
 		default:
 			text := said + "\n"
 			if claim.Tape != "" {
-				text += "\nreplay: screwtape replay " + quoteArg(claim.Tape) + "\n"
+				text += "\nreplay: " + ReplayCommand(claim.Tape) + "\n"
 			}
 			c.Failure = &junitDetail{Message: said, Type: "claim", Text: text + tapeText(claim.Tape)}
 		}
@@ -161,11 +161,12 @@ func tapeText(tape string) string {
 	return fmt.Sprintf("\ntape: %s\n%s", tape, text)
 }
 
-// quoteArg quotes an argument for a shell, where it has to be.
-func quoteArg(s string) string {
-	plain := s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-:=@") == ""
-	if plain {
-		return s
+// ReplayCommand is the command that plays a tape again, or a claim, fit for a
+// shell.
+func ReplayCommand(tape string) string {
+	plain := tape != "" && strings.Trim(tape, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-:=@") == ""
+	if !plain {
+		tape = "'" + strings.ReplaceAll(tape, "'", `'\''`) + "'"
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	return "screwtape replay " + tape
 }

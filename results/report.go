@@ -13,9 +13,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"screwtape/harness/check"
 	"screwtape/harness/history"
+	"screwtape/harness/schedule"
 )
 
 //go:embed assets
@@ -31,6 +33,7 @@ type Page struct {
 	Steps   []history.Step   // the schedule
 	Initial []history.Change // the share's tree before its first step
 	History []history.Op     // what clients and programs did in it
+	WarmUp  []history.Line   // what programs wrote while they started, before its first step
 	Replay  string           // the command that plays it again
 	// Findings leads from this page to the directory in which other findings
 	// and claims have pages of their own; "" where there is none.
@@ -41,12 +44,6 @@ type Page struct {
 	// Picture leads to the page that shows how the history can, or cannot, be
 	// put into an order; "" where there is none.
 	Picture string
-}
-
-// all are the steps, with one before them that makes what lies there at the
-// beginning.
-func (p Page) all() []history.Step {
-	return append([]history.Step{{Changes: p.Initial}}, p.Steps...)
 }
 
 // HTML makes report.html: one file that needs no network, no server and no
@@ -65,7 +62,7 @@ func HTML(p Page) ([]byte, error) {
 	var b bytes.Buffer
 	err = templates().ExecuteTemplate(&b, "report.html", map[string]any{
 		"Page":   p,
-		"Story":  Story(p.Steps, p.Shown),
+		"Story":  Story(p.Initial, p.Steps, p.Shown),
 		"Policy": reportPolicy(),
 		"Style":  template.CSS(style),
 		"Script": template.JS(script),
@@ -82,8 +79,9 @@ var templates = sync.OnceValue(func() *template.Template {
 
 var functions = template.FuncMap{
 	"mark":    sign,
-	"faults":  faults,
+	"faults":  Report.FaultText,
 	"count":   count,
+	"ending":  func(line string) bool { return strings.HasPrefix(line, inTheEnd) },
 	"shownAt": shownAt,
 	"lastOf":  lastOf,
 	"number":  func(step int) int { return step + 1 }, // as people count
@@ -108,11 +106,15 @@ var functions = template.FuncMap{
 	"okMark":    okMark,
 	"claimsign": claimSign,
 	"join":      strings.Join,
+	"when":      func(t time.Time) string { return t.UTC().Format(time.DateTime) },
+	"has":       slices.Contains[[]string],
+	"page":      findingPage,
+	"below":     below,
 }
 
 // Short puts the short names of messages into a text in place of what they are
 // called on the share.
-func (p Page) Short(text string) string { return shortener(shortNames(p.all()))(text) }
+func (p Page) Short(text string) string { return Shortener(p.Initial, p.Steps)(text) }
 
 // Cause is why the schedule that is shown goes as it does, where that was
 // looked for.
@@ -238,11 +240,11 @@ func pageData(p Page) pageJSON {
 	initial, after := factsOf(p)
 	d := pageJSON{Lanes: lanes, Groups: factGroups, Facts: facts(initial), Steps: make([]stepJSON, len(p.Steps)),
 		Initial: changes(p.Initial), Anomalies: map[int]string{}}
-	t := teller{names: shortNames(p.all())}
+	t := newTeller(shortNames(p.Initial, p.Steps))
 	for i, s := range p.Steps {
 		d.Steps[i] = stepJSON{
-			Lane: lane[s.Process], Text: t.short(s), Verb: s.Verb, Names: s.Names, Outcome: s.Outcome,
-			Time: s.Time.Nanoseconds(), Fault: s.Fault(), Changes: changes(s.Changes), Facts: facts(after[i]), Conflict: s.Conflict,
+			Lane: lane[s.Process], Text: t.inShort(s), Verb: s.Verb, Names: s.Names, Outcome: s.Outcome,
+			Time: s.Time.Nanoseconds(), Fault: s.Fault(), Changes: changes(s.Changes), Facts: facts(after[i]), Conflict: joined(p.Steps, i),
 		}
 		for _, l := range s.Lines {
 			d.Steps[i].Lines = append(d.Steps[i].Lines, [2]string{l.Process, l.Text})
@@ -254,6 +256,24 @@ func pageData(p Page) pageJSON {
 		}
 	}
 	return d
+}
+
+// joined is the earlier call that a step is to be joined to, or -1. That two
+// faults or wake-ups share a budget or the time is no conflict to a reader.
+func joined(steps []history.Step, i int) int {
+	if c := steps[i].Conflict; c >= 0 && (isCall(steps[i]) || isCall(steps[c])) {
+		return c
+	}
+	return -1
+}
+
+// isCall reports whether a step is a program's doing.
+func isCall(s history.Step) bool {
+	switch s.Verb {
+	case schedule.Start, schedule.Wake, schedule.Alarm, schedule.Resume:
+		return false
+	}
+	return !s.Fault() || s.Answer()
 }
 
 func changes(cs []history.Change) []changeJSON {
@@ -291,12 +311,11 @@ func laneNames(steps []history.Step) []string {
 	return lanes
 }
 
-// short names a call in a few characters: "rename m0.pck m0.bak".
-func (t *teller) short(s history.Step) string {
+// inShort names a call in a few characters: "rename m0.pck m0.bak".
+func (t *teller) inShort(s history.Step) string {
 	text := s.Verb
 	for i := range min(len(s.Names), 2) {
-		name, ext, _ := t.object(s, i)
-		text += " " + name + ext
+		text += " " + t.object(s, i).String()
 	}
 	return text
 }

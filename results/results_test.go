@@ -94,7 +94,7 @@ func TestStoryOfALoss(t *testing.T) {
 		"In the end: m0 was accepted and never delivered; what is left of it is .psv, which nothing reads again (lost-message).",
 		"In the end: b/runner reported m0 as damaged, which it never was: Skipping and preserving unparseable message: m0 (misleading-error).",
 	}
-	if diff := cmp.Diff(want, Story(steps, v)); diff != "" {
+	if diff := cmp.Diff(want, Story(nil, steps, v)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -112,8 +112,14 @@ func TestStoryWords(t *testing.T) {
 		{"rename", "ok", "q/out/1+a.pck.tmp q/out/1+a.pck", "a/runner puts m0 into the queue out"},
 		{"rename", "ENOENT", "q/out/1+a.pck q/out/1+a.bak", "a/runner finds m0.pck missing when it comes to rename it: ENOENT"},
 		{"unlink", "ok", "q/out/1+a.bak", "a/runner removes m0.bak"},
-		{"link", "EEXIST", "locks/x.a.1 locks/x", "a/runner finds x there already: EEXIST"},
-		{"link", "ok", "locks/x.lock.a.1 locks/x.lock", "a/runner links x.lock.a.1 to x.lock"},
+		{"link", "EEXIST", "locks/x.a.1 locks/x", "a/runner does not get the lock x, which is there already: EEXIST"},
+		{"link", "ok", "locks/x.lock.a.1 locks/x.lock", "a/runner takes the lock x.lock: links x.lock.a.1 to it"},
+		{"link", "ok", "locks/x locks/x.a.2", "a/runner passes the lock x on: links it to x.a.2"},
+		{"link", "ok", "lists/t/config.pck lists/t/config.pck.last", "a/runner links config.pck to config.pck.last"},
+		{"unlink", "ENOENT", "lists/t/config.pck.last", "a/runner finds config.pck.last missing when it comes to remove it: ENOENT"},
+		{"skew", "", "1h0m0s", "a/runner has its clock set by 1h0m0s"},
+		{"pause", "", "", "a/runner stands still from here on"},
+		{"resume", "", "", "a/runner goes on"},
 		{"rename", "ok", "config.pck.tmp.a.1 config.pck", "a/runner renames config.pck.tmp.a.1 to config.pck"},
 		{"write", "ENOSPC", "q/out/1+a.pck.tmp", "a/runner fails to write m0.tmp: ENOSPC"},
 	} {
@@ -121,10 +127,48 @@ func TestStoryWords(t *testing.T) {
 			Decision: schedule.Decision{Process: "a/runner", Verb: c.verb, Outcome: c.outcome, Names: strings.Fields(c.names)},
 			Conflict: 0, Changes: []history.Change{{Path: "q/out/1+a.pck", Note: "m0"}},
 		}}
-		got := Story(steps, check.Verdict{Verdict: check.Valid, Anomalies: []check.Anomaly{{Subject: "m0", Explanation: "x"}}})
+		got := Story(nil, steps, check.Verdict{Verdict: check.Valid, Anomalies: []check.Anomaly{{Subject: "m0", Explanation: "x"}}})
 		if got[0] != c.want {
 			t.Errorf("%s %s: got %q, want %q", c.verb, c.names, got[0], c.want)
 		}
+	}
+}
+
+// What becomes of a lock is told as that, and a long sleep too.
+func TestStoryOfALock(t *testing.T) {
+	var steps []history.Step
+	var now time.Duration
+	step := func(process, verb, outcome string, names ...string) {
+		steps = append(steps, history.Step{Decision: schedule.Decision{Process: process, Verb: verb, Names: names, Outcome: outcome}, Index: len(steps), Time: now, Conflict: -1})
+	}
+	step("a/add", "link", "ok", "locks/x.lock.a.1", "locks/x.lock")
+	step("b/add", "link", "EEXIST", "locks/x.lock.b.1", "locks/x.lock")
+	now = 5*time.Hour + 300*time.Millisecond
+	step("b/add", "wake", "")
+	step("b/add", "unlink", "ok", "locks/x.lock")
+	step("b/add", "link", "ok", "locks/x.lock.b.1", "locks/x.lock")
+	step("b/add", "unlink", "ok", "locks/x.lock")
+	step("b/add", "unlink", "ok", "locks/x.lock.b.1")
+	step("a/add", "link", "ok", "local:locks/y.lock.a.1", "local:locks/y.lock")
+	step("b/add", "link", "ok", "local:locks/y.lock.b.1", "local:locks/y.lock")
+	step("a/add", "unlink", "ok", "local:locks/y.lock")
+	now += time.Hour
+	step("b/add", "wake", "") // and does nothing
+	want := []string{
+		"a/add takes the lock x.lock: links x.lock.a.1 to it",
+		"b/add does not get the lock x.lock, which is there already: EEXIST",
+		"b/add wakes, 5h0m0s later",
+		"b/add removes the lock x.lock, which a/add had taken",
+		"b/add takes the lock x.lock: links x.lock.b.1 to it",
+		"b/add lets the lock x.lock go: removes it",
+		"b/add removes x.lock.b.1",
+		"a/add takes the lock y.lock of its own node: links y.lock.a.1 to it",
+		"b/add takes the lock y.lock of its own node: links y.lock.b.1 to it",
+		"a/add lets the lock y.lock of its own node go: removes it",
+		"In the end: all is as the test promises.",
+	}
+	if diff := cmp.Diff(want, Story(nil, steps, check.Verdict{Verdict: check.Valid})); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -137,7 +181,7 @@ func TestLongStory(t *testing.T) {
 		steps = append(steps, history.Step{Decision: schedule.Decision{Process: p, Verb: "unlink", Outcome: "ok", Names: []string{entry + ".bak"}}, Index: len(steps), Conflict: -1})
 	}
 	steps = append(steps, history.Step{Decision: schedule.Decision{Process: "b/runner", Verb: "crash"}, Index: len(steps), Conflict: -1})
-	story := Story(steps, v)
+	story := Story(nil, steps, v)
 	if len(story) != MaxStory {
 		t.Errorf("%d lines", len(story))
 	}
@@ -172,7 +216,7 @@ func TestStoryOfAnything(t *testing.T) {
 			return check.Anomaly{Kind: kind.Draw(t, "kind"), Subject: text.Draw(t, "subject"), Explanation: text.Draw(t, "explanation"), Step: rapid.IntRange(-1, 9).Draw(t, "step")}
 		}), 0, 9)
 		v := check.Verdict{Verdict: check.Invalid, Anomalies: anomalies.Draw(t, "anomalies"), Allowed: anomalies.Draw(t, "allowed")}
-		story := Story(steps, v)
+		story := Story(nil, steps, v)
 		if len(story) == 0 || len(story) > MaxStory {
 			t.Errorf("%d lines", len(story))
 		}
@@ -198,7 +242,7 @@ func TestStoryOfACrashLoop(t *testing.T) {
 		"In the end: a/runner is started no more (stuck).",
 	}
 	v := check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: check.Stuck, Subject: "a/runner", Step: -1, Explanation: "a/runner is started no more"}}}
-	if diff := cmp.Diff(want, Story(steps, v)); diff != "" {
+	if diff := cmp.Diff(want, Story(nil, steps, v)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -208,7 +252,7 @@ func TestStoryWithoutAnomalies(t *testing.T) {
 		"In the end: all is as the test promises.":                          {Verdict: check.Valid},
 		"In the end: it cannot be told whether all is well: hit the bound.": {Verdict: check.Unknown, Why: "hit the bound"},
 	} {
-		if got := Story(nil, want); len(got) != 1 || got[0] != v {
+		if got := Story(nil, nil, want); len(got) != 1 || got[0] != v {
 			t.Errorf("got %q, want %q", got, v)
 		}
 	}

@@ -147,14 +147,48 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) {
 			allowLive(w)
 		}
 		show(w, "run", struct {
-			Head    head
-			Run     *Run
-			Files   []string
-			Report  bool
-			Picture bool
-		}{head{dir, run.Running}, run, files, slices.Contains(files, "report.html"), slices.Contains(files, PictureFile)})
+			Head  head
+			Run   *Run
+			Files []string
+		}{head{dir, run.Running}, run, files})
 		return nil
 	})
+}
+
+// findingPage is the page of a finding or a claim, where it is among the files of
+// a run, or "".
+func findingPage(files []string, name string) string {
+	page := path.Join("findings", name, "report.html")
+	if !slices.Contains(files, page) {
+		return ""
+	}
+	return page
+}
+
+// A folder is files of a run that lie below one directory of it, or, where Dir
+// is "", in the run's directory itself.
+type folder struct {
+	Dir   string
+	Files []string
+}
+
+// below sorts files by the first directory in which they lie; those that lie in
+// none come first.
+func below(files []string) []folder {
+	list := []folder{{}}
+	for _, file := range files {
+		dir, _, ok := strings.Cut(file, "/")
+		if !ok {
+			list[0].Files = append(list[0].Files, file)
+			continue
+		}
+		if list[len(list)-1].Dir != dir {
+			list = append(list, folder{Dir: dir})
+		}
+		last := &list[len(list)-1]
+		last.Files = append(last.Files, file)
+	}
+	return list
 }
 
 // A head is what the head of a page depends on.

@@ -26,7 +26,7 @@ func Summary(reports ...Report) string {
 	}
 	add("| test | verdict | anomalies | schedules | traces | faults | seconds |\n|---|---|---|---:|---:|---|---:|\n")
 	for _, r := range reports {
-		add(fmt.Sprintf("| %s | %s | %s | %d | %d | %s | %.1f |\n", code(r.Test), mark(r.Verdict), inline(counted(r.Anomalies)), r.Schedules, r.Traces, inline(faults(r)), r.Seconds))
+		add(fmt.Sprintf("| %s | %s | %s | %d | %d | %s | %.1f |\n", code(r.Test), mark(r.Verdict), inline(counted(r.Anomalies)), r.Schedules, r.Traces, inline(r.FaultText()), r.Seconds))
 	}
 	for _, r := range reports {
 		add(section(r))
@@ -60,17 +60,6 @@ func counted(anomalies []Anomaly) string {
 		plain[i] = a.Anomaly
 	}
 	return check.Summary(plain)
-}
-
-func faults(r Report) string {
-	var parts []string
-	for _, kind := range r.FaultKinds() {
-		parts = append(parts, fmt.Sprintf("%d %s", r.Faults[kind], kind))
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
 }
 
 func section(r Report) string {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // maxTrend bounds the runs that a plot shows, the newest.
@@ -27,8 +28,20 @@ func (s *server) trends(w http.ResponseWriter, r *http.Request) {
 		Head  head
 		Test  string
 		Plots []plot
+		Span  *span
 		Runs  []*Run
-	}{head{"Runs of " + test + " over time", false}, test, plots(oldest), runs})
+	}{head{"Runs of " + test + " over time", false}, test, plots(oldest), spanOf(oldest), runs})
+}
+
+// A span is when the first and the last of some runs began.
+type span struct{ First, Last string }
+
+// spanOf is nil where there are not two runs to tell apart.
+func spanOf(oldest []*Run) *span {
+	if len(oldest) < 2 {
+		return nil
+	}
+	return &span{oldest[0].Test.Started.Format(time.DateTime), oldest[len(oldest)-1].Test.Started.Format(time.DateTime)}
 }
 
 // A measure is one number of a run. NaN is none.

@@ -154,6 +154,18 @@ func (r Report) OutsideText() string {
 	return strings.Join(list, ", ")
 }
 
+// FaultText says which faults were injected: "2 crash, 1 skew".
+func (r Report) FaultText() string {
+	var parts []string
+	for _, kind := range r.FaultKinds() {
+		parts = append(parts, fmt.Sprintf("%d %s", r.Faults[kind], kind))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Judged returns the report's anomalies as a checker's verdict.
 func (r Report) Judged() check.Verdict {
 	v := check.Verdict{Verdict: r.Verdict, Why: r.Why}

@@ -22,14 +22,14 @@ a/runner open qfiles/out
 b/runner rename *.pck *.bak
 b/runner crash
 `, "lost-message if and only if a's listing of out comes before b's rename of m0.pck to m0.bak, " +
-			"b's rename of m0.pck to m0.bak comes before what follows a's failed open of m0.pck, " +
-			"a's rename of m0.bak to m0.psv comes before what follows the restarted b's listing of out, " +
+			"b's rename of m0.pck to m0.bak comes before a goes on after its failed open of m0.pck, " +
+			"a's rename of m0.bak to m0.psv comes before the restarted b goes on after its listing of out, " +
 			"and b dies between its rename of m0.pck to m0.bak and its read of m0.bak; no other order matters", 1},
 		{"stray-copy", `
 b/runner open *.pck
 a/runner read *.bak
 b/runner rename *.bak *.psv
-`, "stray-copy if and only if b's open of m0.pck comes before what follows a's rename of m0.pck to m0.bak, " +
+`, "stray-copy if and only if b's open of m0.pck comes before a goes on after its rename of m0.pck to m0.bak, " +
 			"a's rename of m0.pck to m0.bak comes before b's failed rename of m0.pck to m0.bak, " +
 			"and b's rename of m0.bak to m0.psv comes before a's failed unlink of m0.bak; no other order matters", 0},
 	} {

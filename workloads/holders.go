@@ -71,7 +71,7 @@ func stolenLocks(ops []history.Op, lock string) []check.Anomaly {
 			holder = op.Process
 		case op.F == "remove-lock" && holder != "" && holder != op.Process:
 			return []check.Anomaly{{Kind: check.StolenLock, Subject: lock, Step: op.Step,
-				Explanation: fmt.Sprintf("%s removed %s, which %s held and was alive", op.Process, lock, holder)}}
+				Explanation: fmt.Sprintf("%s removed %s, which %s held, and %s was alive", op.Process, lock, holder, holder)}}
 		case op.F == "remove-lock":
 			holder = ""
 		}

@@ -49,7 +49,7 @@ func registerLost(initial string, ops []regOp) (lost string, ok bool) {
 		if z.first < end.last && (z.forward || z.last < end.last) {
 			// One of the two values must have overwritten the other, and
 			// was still, or again, seen.
-			return fmt.Sprintf("%s and %s did not take effect one after the other", end.write.who, z.write.who), true
+			return undone(end.write, z.write), true
 		}
 		if z.forward && z.last > end.last {
 			end = z
@@ -58,8 +58,23 @@ func registerLost(initial string, ops []regOp) (lost string, ok bool) {
 	return "", true
 }
 
+// undone says in words that of two writes each was seen when the other had
+// overwritten it.
+func undone(a, b regOp) string {
+	if b.who == beginning {
+		a, b = b, a
+	}
+	if a.who == beginning {
+		return b.who + " was done, and later what was there before it was seen again"
+	}
+	return fmt.Sprintf("%s and %s were both done, and whichever came last, the other's value was seen after it", a.who, b.who)
+}
+
+// beginning is who wrote what a register begins with.
+const beginning = "the beginning"
+
 func zonesOf(initial string, ops []regOp) (zones []zone, problem string, ok bool) {
-	writes := []regOp{{who: "the beginning", write: true, value: initial, call: -2, ret: -1}}
+	writes := []regOp{{who: beginning, write: true, value: initial, call: -2, ret: -1}}
 	for _, o := range ops {
 		if o.write {
 			writes = append(writes, o)

@@ -68,7 +68,8 @@ func (c *command) analyze(dir string, asJSON bool) error {
 		return exitFor(report.Verdict)
 	}
 	fmt.Fprintf(c.out, "%s: %s: ", dir, plural(report.Schedules, "history", "histories"))
-	tellVerdict(c.out, report)
+	asItIs := func(text string) string { return text } // of several histories
+	tellVerdict(c.out, report, asItIs)
 	for _, claim := range report.Claims {
 		fmt.Fprintf(c.out, "  %s: %s; expected %s\n", claim.ID, claim.Observed, claim.Expected)
 	}
@@ -149,7 +150,7 @@ func addVerdict(report *results.Report, v check.Verdict, tape string) {
 			if !slices.ContainsFunc(*to, func(b results.Anomaly) bool { return b.Kind == a.Kind && b.Subject == a.Subject }) {
 				found := results.Anomaly{Anomaly: a, Tape: tape}
 				if tape != "" {
-					found.Replay = replayCommand(tape)
+					found.Replay = results.ReplayCommand(tape)
 				}
 				*to = append(*to, found)
 			}

@@ -195,7 +195,8 @@ func (b *browser) keys(keys string) {
 }
 
 // accessible runs axe-core on the page, light and dark, where SCREWTAPE_AXE
-// names its axe.min.js. What it calls serious or worse is an error.
+// names its axe.min.js (scripts/axe-core gets it). What it calls serious or worse
+// is an error.
 func (b *browser) accessible(where string) {
 	b.t.Helper()
 	axe := os.Getenv("SCREWTAPE_AXE")
@@ -232,6 +233,33 @@ func (b *browser) accessible(where string) {
 	b.scheme("light")
 }
 
+// tabbed goes through the page by the tabulator alone, and checks that all that
+// can be used is reached, has a name, and shows that it has the focus.
+func (b *browser) tabbed(where string) {
+	b.t.Helper()
+	const usable = "a[href], button, input, select, summary, [tabindex='0']"
+	left := eval[int](b, fmt.Sprintf(`document.querySelectorAll(%q).forEach((e) => e.dataset.testTab = e.checkVisibility() ? "todo" : "hidden"),
+		document.querySelectorAll("[data-test-tab=todo]").length`, usable))
+	if left == 0 {
+		b.t.Errorf("%s: nothing can be used", where)
+	}
+	for range left {
+		b.keys(kb.Tab)
+		if problem := eval[string](b, `(() => {
+			const e = document.activeElement, style = getComputedStyle(e);
+			e.dataset.testTab = "done";
+			const name = e.getAttribute("aria-label") || e.innerText || e.labels?.[0]?.innerText;
+			if (!name) return "has no name";
+			return style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2 ? "does not show that it has the focus" : "";
+		})()`); problem != "" {
+			b.t.Errorf("%s: %s %s", where, eval[string](b, "document.activeElement.outerHTML.slice(0, 200)"), problem)
+		}
+	}
+	if missed := eval[string](b, `[...document.querySelectorAll("[data-test-tab=todo]")].map((e) => e.outerHTML.slice(0, 200)).join("\n")`); missed != "" {
+		b.t.Errorf("%s: the tabulator does not lead to\n%s", where, missed)
+	}
+}
+
 // scheme makes the reader one who wants light or dark pages.
 func (b *browser) scheme(name string) {
 	b.t.Helper()
@@ -264,7 +292,7 @@ func TestPagesInABrowser(t *testing.T) {
 	b := newBrowser(t)
 	dir := t.TempDir()
 	root := filepath.Join(dir, "results", "runs")
-	screwtape(t, dir, 0, "reproduce", "C3", "C4")
+	screwtape(t, dir, 0, "reproduce", "C3", "C4", "C6")
 	screwtape(t, dir, 1, "test", "--nemesis", "crash,overlap", "--strategy", "random", "--seed", "7", "--schedules", "60", "--no-shrink")
 	server := httptest.NewServer(results.Handler(root))
 	defer server.Close()
@@ -277,6 +305,17 @@ func TestPagesInABrowser(t *testing.T) {
 		{"C4 from disk", func(b *browser) {
 			b.open("file://" + filepath.Join(root, "reproduce/latest/findings/C4/report.html"))
 			tryLoss(b)
+		}},
+		{"C6, with locks that are each node's own", func(b *browser) {
+			b.open("file://" + filepath.Join(root, "reproduce/latest/findings/C6/report.html") + "#step-17")
+			b.reads("#tree", "the share\nlists/", "/local of node a, which it alone sees\nlocks/\ntest.lock", "/local of node b, which it alone sees\nlocks/\ntest.lock")
+			b.reads(".story", "a/add takes the lock test.lock of its own node")
+		}},
+		{"by keyboard alone", func(b *browser) {
+			b.open("file://" + filepath.Join(root, "queue/latest/report.html"))
+			b.tabbed("an exploration")
+			b.open(server.URL)
+			b.tabbed("the list of runs")
 		}},
 		{"a run that is served", func(b *browser) { tryServed(b, server.URL) }},
 		{"an exploration", func(b *browser) {
@@ -296,7 +335,7 @@ func TestPagesInABrowser(t *testing.T) {
 		})
 	}
 	if os.Getenv("SCREWTAPE_AXE") == "" {
-		t.Log("ACCESSIBILITY IS NOT CHECKED: SCREWTAPE_AXE does not name the axe.min.js of axe-core")
+		t.Log("ACCESSIBILITY IS NOT CHECKED: SCREWTAPE_AXE does not name the axe.min.js of axe-core; scripts/axe-core gets it")
 	}
 }
 
@@ -314,14 +353,20 @@ func tryLoss(b *browser) {
 	b.reads("#call", "ENOENT", "here came about: misleading-error", "Skipping and preserving unparseable message")
 
 	// The conflict: a line joins the two calls, a key and a button lead over.
-	if lines := eval[int](b, "document.querySelectorAll('#wires line.earlier').length"); lines != 1 {
+	if lines := eval[int](b, "document.querySelectorAll('#wires path.earlier').length"); lines != 1 {
 		b.t.Errorf("%d lines join it to what it conflicts with", lines)
 	}
 	at := b.text("#where")
 	b.do(chromedp.Focus(chromedp.CSS("#lanes")))
+	b.reads("#status", "conflicts with step 6")
+	b.reads(".row.other", "rename", "m0.pck m0.bak")
 	b.keys("c")
 	b.reads(".row.picked", "rename", "m0.pck m0.bak")
 	b.reads("#call", "later ones conflict with it")
+	b.reads("#status", "later 2 steps conflict with it")
+	b.keys("v")
+	b.reads("#where", at)
+	b.keys("c")
 	b.click("#call button", "step "+strings.Fields(at)[1])
 	b.reads("#where", at)
 

@@ -100,9 +100,9 @@ func (k *kept) picture(title string, ops []history.Op) ([]byte, error) {
 // page is a report that shows one schedule, which the tape plays again ("" if
 // none was kept).
 func page(title, tape string, report results.Report, r *harness.Result) results.Page {
-	p := results.Page{Title: title, Report: report, Shown: r.Verdict, Steps: r.Steps, Initial: r.Initial, History: r.History}
+	p := results.Page{Title: title, Report: report, Shown: r.Verdict, Steps: r.Steps, Initial: r.Initial, History: r.History, WarmUp: r.WarmUp}
 	if tape != "" {
-		p.Replay = replayCommand(tape)
+		p.Replay = results.ReplayCommand(tape)
 	}
 	return p
 }

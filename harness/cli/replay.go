@@ -7,10 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -211,7 +209,7 @@ func (o *replayOptions) judged(name string, tape *schedule.Tape, t *harness.Test
 func withTape(list []check.Anomaly, name string) []results.Anomaly {
 	var out []results.Anomaly
 	for _, a := range list {
-		out = append(out, results.Anomaly{Anomaly: a, Tape: name, Replay: replayCommand(name)})
+		out = append(out, results.Anomaly{Anomaly: a, Tape: name, Replay: results.ReplayCommand(name)})
 	}
 	return out
 }
@@ -220,7 +218,7 @@ func (o *replayOptions) tell(w io.Writer, report results.Report, r *harness.Resu
 	if o.times > 1 && report.Divergences == 0 {
 		fmt.Fprintf(w, "played %d times: the same, byte for byte\n", o.times)
 	}
-	tellVerdict(w, report)
+	tellVerdict(w, report, results.Shortener(r.Initial, r.Steps))
 	tellOutside(w, report)
 	if r.Bounded != "" && report.Why == "" {
 		fmt.Fprintf(w, "  the schedule was cut off at %s, and its end was not seen\n", r.Bounded)
@@ -229,24 +227,32 @@ func (o *replayOptions) tell(w io.Writer, report results.Report, r *harness.Resu
 	tellStory(w, "  ", r)
 }
 
-// tellVerdict tells the verdict, and each anomaly on a line.
-func tellVerdict(w io.Writer, report results.Report) {
+// tellVerdict tells the verdict, and each anomaly on a line. short puts short
+// names into what is said of them.
+func tellVerdict(w io.Writer, report results.Report, short func(string) string) {
 	fmt.Fprint(w, report.Verdict)
 	if report.Why != "" {
 		fmt.Fprintf(w, ": %s", report.Why)
 	}
 	fmt.Fprintln(w)
 	for _, a := range report.Anomalies {
-		fmt.Fprintf(w, "  %s: %s\n", a.Kind, a.Explanation)
+		fmt.Fprintf(w, "  %s: %s\n", a.Kind, short(a.Explanation))
 	}
 	for _, a := range report.Allowed {
-		fmt.Fprintf(w, "  %s, within the promise %s: %s\n", a.Kind, report.Promise, a.Explanation)
+		fmt.Fprintf(w, "  %s, within the promise %s: %s\n", a.Kind, report.Promise, short(a.Explanation))
 	}
 }
 
-// printSteps prints each step with the virtual time, and what programs wrote.
+// printSteps prints each step with the virtual time, and what programs wrote:
+// while they started, before the first step, and because of each.
 func printSteps(w io.Writer, r *harness.Result) {
-	short := shortener(r)
+	short := results.Shortener(r.Initial, r.Steps)
+	said := func(lines []history.Line) {
+		for _, l := range lines {
+			fmt.Fprintf(w, "%16s| %s: %s\n", "", l.Process, short(l.Text))
+		}
+	}
+	said(r.WarmUp)
 	for _, s := range r.Steps {
 		d := s.Decision
 		d.Names = slices.Clone(d.Names)
@@ -254,40 +260,9 @@ func printSteps(w io.Writer, r *harness.Result) {
 			d.Names[i] = short(n)
 		}
 		fmt.Fprintf(w, "%4d %8.3fs  %s\n", s.Index+1, s.Time.Seconds(), d)
-		for _, l := range s.Lines {
-			fmt.Fprintf(w, "%16s| %s: %s\n", "", l.Process, short(l.Text))
-		}
+		said(s.Lines)
 	}
 	if len(r.Steps) > 0 {
 		fmt.Fprintln(w)
-	}
-}
-
-// entryName is what Mailman calls an entry, without its extension: a time and
-// a digest.
-var entryName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+(\.[0-9]+)?\+[0-9a-f]{40}`) })
-
-// shortener gives a function that puts into a text the message in place of the
-// entry's name, which says nothing to people.
-func shortener(r *harness.Result) func(string) string {
-	messages := map[string]string{}
-	learn := func(list []history.Change) {
-		for _, c := range list {
-			if c.Note != "" {
-				messages[entryName().FindString(c.Path)] = c.Note
-			}
-		}
-	}
-	learn(r.Initial)
-	for _, s := range r.Steps {
-		learn(s.Changes)
-	}
-	return func(text string) string {
-		return entryName().ReplaceAllStringFunc(text, func(entry string) string {
-			if m := messages[entry]; m != "" {
-				return m
-			}
-			return entry[:strings.IndexByte(entry, '+')+9] + "~"
-		})
 	}
 }

@@ -158,7 +158,7 @@ func claimReport(all results.Report, i int, t *workloads.Observation) results.Re
 	claim := all.Claims[i]
 	r := results.Report{Test: t.ID, Workload: t.Tape.Header.Get("workload"), Profile: t.Tape.Header.Get("profile"), Promise: t.Tape.Header.Get("promise"),
 		Verdict: t.Result.Verdict.Verdict, Why: t.Result.Verdict.Why, Faults: map[string]int{}, Claims: []results.Claim{claim},
-		Anomalies: withTape(t.Result.Verdict.Anomalies, claim.Tape), Allowed: withTape(t.Result.Verdict.Allowed, claim.Tape), Run: all.Run}
+		Anomalies: withTape(t.Result.Verdict.Anomalies, claim.Tape), Allowed: withTape(t.Result.Verdict.Allowed, claim.Tape), Run: all.Run, Seconds: claim.Seconds}
 	addCounts(&r, t)
 	return r
 }
@@ -274,6 +274,6 @@ func (o *reproduceOptions) tell(w io.Writer, report results.Report, tried []*wor
 	fmt.Fprintf(w, "\nrun: %s\nreport: %s\n", report.Run, filepath.Join(report.Run, reportFile))
 	fmt.Fprintln(w, "play one again, step by step:")
 	for _, c := range report.Claims {
-		fmt.Fprintf(w, "  %s\n", replayCommand(c.Tape))
+		fmt.Fprintf(w, "  %s\n", results.ReplayCommand(c.Tape))
 	}
 }

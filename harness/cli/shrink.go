@@ -14,6 +14,7 @@ import (
 	"screwtape/harness"
 	"screwtape/harness/check"
 	"screwtape/harness/schedule"
+	"screwtape/results"
 )
 
 type shrinkOptions struct {
@@ -141,6 +142,6 @@ func (o *shrinkOptions) tell(w io.Writer, kind string, before int, r schedule.Re
 	}
 	fmt.Fprintln(w)
 	if o.out != "" {
-		fmt.Fprintln(w, replayCommand(o.out))
+		fmt.Fprintln(w, results.ReplayCommand(o.out))
 	}
 }

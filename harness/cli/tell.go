@@ -51,7 +51,7 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 			fmt.Fprintf(w, "a bug that needs %s in order, and no fault, was missed with a chance of at most %.2g, by PCT's bound\n", count(i+1, "step"), chance)
 		}
 	}
-	fmt.Fprintf(w, "faults: %s; %s played twice, %s; %d hit a bound; %d unconfirmed\n", faults(r),
+	fmt.Fprintf(w, "faults: %s; %s played twice, %s; %d hit a bound; %d unconfirmed\n", r.FaultText(),
 		count(out.Twice, "schedule"), count(r.Divergences, "divergence"), r.Bounded, out.Unconfirmed)
 	tellOutside(w, r)
 	for _, d := range out.Divergences {
@@ -111,20 +111,9 @@ func finding(out *harness.Outcome, kind string) harness.Finding {
 }
 
 func tellStory(w io.Writer, indent string, r *harness.Result) {
-	for _, line := range results.Story(r.Steps, r.Verdict) {
+	for _, line := range results.Story(r.Initial, r.Steps, r.Verdict) {
 		fmt.Fprintf(w, "%s%s\n", indent, line)
 	}
-}
-
-func faults(r results.Report) string {
-	var parts []string
-	for _, kind := range r.FaultKinds() {
-		parts = append(parts, fmt.Sprintf("%d %s", r.Faults[kind], kind))
-	}
-	if len(parts) == 0 {
-		return "none"
-	}
-	return strings.Join(parts, ", ")
 }
 
 func count(n int, what string) string { return plural(n, what, what+"s") }
@@ -142,13 +131,4 @@ func join[T ~string](list []T, sep string) string {
 		texts[i] = string(s)
 	}
 	return strings.Join(texts, sep)
-}
-
-// replayCommand is the command that plays a tape, fit for a shell.
-func replayCommand(file string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-:=@"
-	if strings.Trim(file, plain) != "" {
-		file = "'" + strings.ReplaceAll(file, "'", `'\''`) + "'"
-	}
-	return "screwtape replay " + file
 }

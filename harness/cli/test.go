@@ -228,7 +228,7 @@ func (o *testOptions) keep(run *results.Run, t *harness.Test, out *harness.Outco
 	if err := run.WriteHistory(shown.History); err != nil {
 		return report, err
 	}
-	if err := run.WriteLogs(shown.Logs); err != nil {
+	if err := run.WriteLogs(slices.Concat(shown.WarmUp, shown.Logs)); err != nil {
 		return report, err
 	}
 	if err := keepSchedule(run, ".", tape, shown, p); err != nil {
@@ -244,7 +244,7 @@ func (o *testOptions) keepTape(run *results.Run, out *harness.Outcome, f *harnes
 	tape.Header.Set("anomaly", f.Anomaly.Kind)
 	tape.Header.Set("found", fmt.Sprintf("strategy %s, seed %d, schedule %d", o.strategy, o.seed, f.Schedule))
 	file, err := run.WriteTape(f.Anomaly.Kind, tape.String(), f.Result.Steps)
-	a := results.Anomaly{Anomaly: f.Anomaly, Tape: file, Replay: replayCommand(file),
+	a := results.Anomaly{Anomaly: f.Anomaly, Tape: file, Replay: results.ReplayCommand(file),
 		Unconfirmed: !f.Confirmed, Count: out.Counts[f.Anomaly.Kind], Schedule: f.Schedule, Seconds: f.Seconds}
 	if f.Cause != nil {
 		a.Cause = f.Cause.Text

@@ -63,17 +63,20 @@
     const by = (steps[i].t - (i > 0 ? steps[i - 1].t : 0)) / 1e9;
     return by > 0 ? " +" + by.toFixed(by < 0.01 ? 6 : 2) + " s" : "";
   }
+  const count = (n, one, more) => n + " " + (n === 1 ? one : more);
   const number = (i) => i + 1; // as people count, and as replay does
   const describe = (i) => {
     const s = steps[i];
     return "Step " + number(i) + ", " + lanes[s.p] + ": " + s.s + outcome(s) + moved(i) + (s.f ? ", a fault" : "") +
-      (data.anomalies[i] ? ", here came about " + data.anomalies[i] : "");
+      (data.anomalies[i] ? ", here came about " + data.anomalies[i] : "") +
+      (s.x >= 0 ? ", conflicts with step " + number(s.x) : "") +
+      (later.has(i) ? ", later " + count(later.get(i).length, "step conflicts", "steps conflict") + " with it" : "");
   };
 
   // The lanes. Only the rows in sight are in the document.
   const grid = at("lanes"), heads = at("heads"), rows = at("rows");
-  const height = 26, drawn = new Map();
-  grid.style.setProperty("--columns", "repeat(" + lanes.length + ", minmax(13.5rem, 1fr))");
+  const height = 27, drawn = new Map(); // height as in style.css
+  grid.style.setProperty("--columns", "repeat(" + lanes.length + ", minmax(var(--lane), 1fr))");
   grid.setAttribute("aria-rowcount", steps.length + 2);
   grid.setAttribute("aria-colcount", lanes.length + 3);
   rows.style.height = steps.length * height + "px";
@@ -108,9 +111,17 @@
       else nodes[nodes.length - 1][1]++;
     });
     head(1, [["when", 2, ""], ...nodes, ["output", 1, "first"]]);
-    cells.push(...head(2, [["step", 1, ""], ["seconds", 1, ""],
+    cells.push(...head(2, [["step", 1, "num"], ["seconds", 1, "when"],
       ...lanes.map((l, lane) => [l.includes("/") ? l : "all of it", 1, first(lane) ? "first" : ""]), ["programs said", 1, "first"]]));
   }
+
+  // Is it the picked call, or one that is joined to it?
+  const joined = (i) => picked >= 0 && (steps[picked].x === i || steps[i].x === picked);
+  const mark = (row, i) => {
+    row.classList.toggle("picked", i === picked);
+    row.classList.toggle("other", joined(i));
+    row.setAttribute("aria-selected", i === picked);
+  };
 
   // When a lane's program was not up, or stood still: from a step on, up to one.
   const idle = lanes.map(() => []);
@@ -138,13 +149,12 @@
     row.id = "row" + i;
     row.setAttribute("role", "row");
     row.setAttribute("aria-rowindex", i + 2);
-    row.setAttribute("aria-selected", i === picked);
     row.setAttribute("aria-label", describe(i));
     row.style.top = i * height + "px";
-    if (i === picked) row.classList.add("picked");
+    mark(row, i);
     const num = el("div", "num", String(number(i)));
     if (data.anomalies[i]) num.prepend(el("span", "flag", "⚑ "));
-    row.append(num, el("div", "when", seconds(s)));
+    row.append(num, el("div", "when", i === 0 || moved(i) ? seconds(s) : "")); // where it has changed
     lanes.forEach((_, lane) => {
       const cell = el("div", first(lane) ? "first" : ""), off = idleAt(lane, i);
       if (lane === s.p) {
@@ -191,12 +201,12 @@
     wires.setAttribute("width", rows.clientWidth);
     wires.setAttribute("height", Math.min(grid.clientHeight, rows.clientHeight - top));
     if (picked < 0) return;
-    const x = (i) => { const c = cells[steps[i].p + 2]; return c.offsetLeft + 1; };
+    const x = (i) => cells[steps[i].p + 2].offsetLeft + 1;
     const y = (i) => i * height + height / 2 - top;
+    // Along the edges of lanes and rows, so that it strikes no text out.
     const join = (from, to, className) => {
-      const line = svg("line");
-      line.setAttribute("x1", x(from)); line.setAttribute("y1", y(from));
-      line.setAttribute("x2", x(to)); line.setAttribute("y2", y(to));
+      const line = svg("path"), edge = y(to) + (to < from ? 1 : -1) * height / 2;
+      line.setAttribute("d", "M" + x(from) + " " + y(from) + "V" + edge + "H" + x(to) + "V" + y(to));
       line.setAttribute("class", className);
       wires.append(line);
       for (const i of [from, to]) {
@@ -268,22 +278,36 @@
     at("facts").replaceChildren(...out);
   }
 
+  // Where a path belongs: NODE:PATH lies in what is private to that node, and all
+  // else on the share.
+  const nodes = new Set(lanes.map((_, lane) => node(lane)));
+  function placed(path) {
+    const at = path.indexOf(":"), own = at > 0 && nodes.has(path.slice(0, at));
+    return { path, root: own ? path.slice(0, at) : "", parts: (own ? path.slice(at + 1) : path).split("/") };
+  }
+
   function drawTree() {
     const before = treeAfter(picked - 1), after = treeAfter(picked);
     const touched = new Map((steps[picked].c || []).map((c) => [c.p, c]));
     const paths = new Set(after.keys());
     for (const path of touched.keys()) if (before.has(path)) paths.add(path);
-    const sorted = [...paths].sort((a, b) => { // a directory before what is in it
-      const x = a.split("/"), y = b.split("/");
+    const sorted = [...paths].map(placed).sort((a, b) => { // a directory before what is in it
+      if (a.root !== b.root) return a.root < b.root ? -1 : 1;
+      const x = a.parts, y = b.parts;
       for (let i = 0; i < Math.min(x.length, y.length); i++) if (x[i] !== y[i]) return x[i] < y[i] ? -1 : 1;
       return x.length - y.length;
     });
     const most = 1000, list = [];
-    for (const path of sorted.slice(0, most)) {
-      const c = after.get(path) || before.get(path), parts = path.split("/");
+    let root;
+    for (const { path, root: mine, parts } of sorted.slice(0, most)) {
+      if (mine !== root) {
+        root = mine;
+        list.push(el("li", "root", root === "" ? "the share" : "/local of node " + root + ", which it alone sees"));
+      }
+      const c = after.get(path) || before.get(path);
       const what = !after.has(path) ? "gone" : !touched.has(path) ? "" : before.has(path) ? "changed" : "new";
       const li = el("li", what);
-      li.style.paddingLeft = (parts.length - 1) * 1.2 + "em";
+      li.style.setProperty("--depth", parts.length - 1);
       if (what) li.append(el("span", "what", what + " "));
       li.append(el("span", "", parts[parts.length - 1] + (c.d ? "/" : "")));
       if (!c.d) li.append(el("span", "more", " " + (c.s || 0) + " bytes" + (c.l > 1 ? ", " + c.l + " links" : "")));
@@ -297,12 +321,13 @@
 
   function drawCall() {
     const s = steps[picked], out = [];
+    out.push(el("p", "at", "at " + seconds(s) + " s"));
     const head = el("p", look(s), sign(s) + lanes[s.p] + " " + s.v + moved(picked) + (s.f ? " (a fault)" : ""));
     const link = el("a", "", "#" + number(picked));
     link.setAttribute("href", "#step-" + number(picked));
     link.setAttribute("aria-label", "#" + number(picked) + ": link to this step");
     head.append(" ", link);
-    out.push(head);
+    out.unshift(head);
     for (const name of s.n || []) out.push(el("p", "name", name));
     if (s.o) out.push(el("p", look(s), "= " + s.o));
     if (data.anomalies[picked]) out.push(el("p", "flag", "⚑ here came about: " + data.anomalies[picked]));
@@ -334,12 +359,13 @@
 
   function pick(i) {
     i = Math.max(0, Math.min(steps.length - 1, i));
-    for (const n of [picked, i]) { drawn.get(n)?.remove(); drawn.delete(n); }
     picked = i;
+    for (const [n, row] of drawn) mark(row, n);
     const top = i * height, room = grid.clientHeight - heads.offsetHeight;
     const cell = cells[steps[i].p + 2], end = cell.offsetLeft + cell.offsetWidth;
     if (end > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = end - grid.clientWidth;
-    if (cell.offsetLeft < grid.scrollLeft) grid.scrollLeft = cell.offsetLeft;
+    const begin = cell.offsetLeft - cells[0].offsetWidth; // the step's number stays in sight
+    if (begin < grid.scrollLeft) grid.scrollLeft = begin;
     if (top < grid.scrollTop) grid.scrollTop = top;
     if (top + height > grid.scrollTop + room) grid.scrollTop = top + height - room;
     draw();
@@ -382,7 +408,8 @@
       ArrowLeft: () => seek(picked, -1, mine), ArrowRight: () => seek(picked, 1, mine),
       PageUp: () => picked - page, PageDown: () => picked + page,
       Home: () => 0, End: () => steps.length - 1,
-      c: () => (steps[picked].x >= 0 ? steps[picked].x : (later.get(picked) || [picked])[0]),
+      c: () => (steps[picked].x >= 0 ? steps[picked].x : picked),
+      v: () => (later.get(picked) || [picked])[0],
     }[event.key];
     if (!to) return;
     event.preventDefault();
