@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -234,7 +235,7 @@ func (r *Run) State() string {
 func (s *server) file(w http.ResponseWriter, r *http.Request) {
 	s.open(w, r.PathValue("test"), r.PathValue("run"), func(root *os.Root, dir string) error {
 		name := r.PathValue("file")
-		if !fs.ValidPath(name) {
+		if !filepath.IsLocal(name) || path.Clean(name) != name {
 			return fs.ErrNotExist
 		}
 		f, info, err := openRegular(root, path.Join(dir, name))

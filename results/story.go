@@ -326,7 +326,7 @@ func shortNames(initial []history.Change, steps []history.Step) map[string]strin
 
 // Shortener returns a function that puts into a text the short names of what lay
 // on the share in a schedule: a program names an entry, and a reader wants to know
-// which message that is.
+// which message that is. The text becomes one plain line.
 func Shortener(initial []history.Change, steps []history.Step) func(string) string {
 	return shorten(shortNames(initial, steps))
 }
@@ -340,7 +340,8 @@ func shorten(names map[string]string) func(string) string {
 			pairs = append(pairs, stem, names[stem])
 		}
 	}
-	return strings.NewReplacer(pairs...).Replace
+	replacer := strings.NewReplacer(pairs...)
+	return func(text string) string { return replacer.Replace(oneLine(text)) }
 }
 
 // stem takes the endings off a name: "1.5+ab.pck.tmp" gives "1.5+ab" and

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"strings"
+	"unicode"
 
 	"screwtape/harness/check"
 )
@@ -34,7 +35,7 @@ func Summary(reports ...Report) string {
 			add(anomalyText(a))
 		}
 		if len(r.Allowed) > 0 {
-			add(fmt.Sprintf("\nWithin the promise: %s.\n", counted(r.Allowed)))
+			add(fmt.Sprintf("\nWithin the promise: %s.\n", inline(counted(r.Allowed))))
 		}
 	}
 	if left > 0 {
@@ -127,7 +128,7 @@ func anomalyText(a Anomaly) string {
 	if a.Unconfirmed {
 		unconfirmed = " (unconfirmed)"
 	}
-	fmt.Fprintf(&b, "\n<details><summary><b>%s</b> %s%s</summary>\n\n%s\n", html.EscapeString(a.Kind), html.EscapeString(oneLine(a.Subject)), unconfirmed, inline(a.Explanation))
+	fmt.Fprintf(&b, "\n<details><summary><b>%s</b> %s%s</summary>\n\n%s\n", html.EscapeString(oneLine(a.Kind)), html.EscapeString(oneLine(a.Subject)), unconfirmed, inline(a.Explanation))
 	if a.Cause != "" {
 		fmt.Fprintf(&b, "\nCause: %s\n", inline(a.Cause))
 	}
@@ -148,10 +149,11 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// oneLine makes one line of a text, so that no name begins a line of its own.
+// oneLine makes one line of a text, with nothing in it that a terminal obeys or an
+// eye does not see.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
@@ -161,8 +163,10 @@ func oneLine(s string) string {
 // inline escapes a text for Markdown, so that nothing in it is markup.
 func inline(s string) string {
 	var b strings.Builder
-	for i, r := range html.EscapeString(oneLine(s)) {
-		if strings.ContainsRune("\\`*_[]|~!$@:", r) || i == 0 && strings.ContainsRune("#+-=", r) {
+	s = html.EscapeString(oneLine(s))
+	number := len(s) - len(strings.TrimLeft(s, "0123456789")) // a list's item begins with one
+	for i, r := range s {
+		if strings.ContainsRune("\\`*_[]|~!$@:", r) || i == 0 && strings.ContainsRune("#+-=", r) || number > 0 && i == number && strings.ContainsRune(".)", r) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)

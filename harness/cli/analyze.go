@@ -68,8 +68,7 @@ func (c *command) analyze(dir string, asJSON bool) error {
 		return exitFor(report.Verdict)
 	}
 	fmt.Fprintf(c.out, "%s: %s: ", dir, plural(report.Schedules, "history", "histories"))
-	asItIs := func(text string) string { return text } // of several histories
-	tellVerdict(c.out, report, asItIs)
+	tellVerdict(c.out, report, results.Shortener(nil, nil)) // of several histories
 	for _, claim := range report.Claims {
 		fmt.Fprintf(c.out, "  %s: %s; expected %s\n", claim.ID, claim.Observed, claim.Expected)
 	}

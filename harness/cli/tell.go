@@ -68,7 +68,11 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 
 func (o *testOptions) tellAnomaly(w io.Writer, allowed string, a results.Anomaly, out *harness.Outcome) {
 	f := finding(out, a.Kind)
-	fmt.Fprintf(w, "\n%s%s: %s\n", a.Kind, allowed, a.Explanation)
+	short := results.Shortener(nil, nil)
+	if f.Result != nil {
+		short = results.Shortener(f.Result.Initial, f.Result.Steps)
+	}
+	fmt.Fprintf(w, "\n%s%s: %s\n", a.Kind, allowed, short(a.Explanation))
 	fmt.Fprintf(w, "  %d of %s; first in schedule %d, after %.1f s; %s\n", a.Count, count(out.Schedules, "schedule"), f.Schedule, f.Seconds, o.status(f))
 	if f.Confirmed {
 		tellStory(w, "    ", f.Result)
