@@ -53,7 +53,9 @@ func (w *World) noteOutside(t *Thread, h *node.Held, c *call) {
 		switch {
 		case !strings.HasPrefix(name, "/"): // a path that could not be read
 		case slices.ContainsFunc(w.test.Scratch, func(dir string) bool { return below(name, dir) }):
-			t.proc.host.scratched = t.proc.host.scratched || w.play != nil
+			if w.play != nil {
+				t.proc.host.scratch(name)
+			}
 		default:
 			w.outside[history.Outside{Path: name, Process: schedule.Program(t.proc.label)}]++
 		}
@@ -123,10 +125,42 @@ func isThere(name string) bool {
 
 func below(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
 
+// scratch notes that something in the node's scratch is about to be changed, and
+// what it is until then.
+func (h *host) scratch(name string) {
+	if _, ok := h.scratched[name]; !ok {
+		h.scratched[name] = h.lookAt(name)
+	}
+}
+
+// lookAt is what can be told of a file of the node without reading it; "" is
+// that there is none.
+func (h *host) lookAt(name string) string {
+	var s unix.Stat_t
+	if unix.Lstat(h.inside(name), &s) != nil {
+		return ""
+	}
+	return fmt.Sprint(s.Ino, s.Mode, s.Size, s.Mtim, s.Ctim)
+}
+
+// inside is where the controller finds what the node has at a path.
+func (h *host) inside(name string) string { return fmt.Sprintf("/proc/%d/root%s", h.AgentPID(), name) }
+
+// unchanged reports whether nothing in the node's scratch has changed, although
+// files there may have been open for it, as a database's are.
+func (h *host) unchanged() bool {
+	for name, was := range h.scratched {
+		if h.lookAt(name) != was {
+			return false
+		}
+	}
+	return true
+}
+
 // scratchStays reports whether what lies in the node's scratch is what the
 // programs that stay up have put there when they were started.
 func (w *World) scratchStays(h *host) bool {
-	return len(w.test.Scratch) == 0 || !h.scratched && !slices.ContainsFunc(w.programs, func(p *Process) bool {
+	return len(w.test.Scratch) == 0 || h.unchanged() && !slices.ContainsFunc(w.programs, func(p *Process) bool {
 		return p.host == h && !p.program.Late && !p.stays()
 	})
 }
@@ -138,9 +172,9 @@ func (w *World) emptyScratch() error {
 		if slices.ContainsFunc(w.programs, func(p *Process) bool { return p.host == h && p.alive }) {
 			continue
 		}
-		h.scratched = false
+		clear(h.scratched)
 		for _, dir := range w.test.Scratch {
-			inside := fmt.Sprintf("/proc/%d/root%s", h.AgentPID(), dir)
+			inside := h.inside(dir)
 			entries, err := os.ReadDir(inside)
 			if err != nil {
 				return fmt.Errorf("node %s: empty its scratch: %w", h.Name, err)

@@ -64,7 +64,7 @@ func (w *World) prepareForkers() error {
 }
 
 // awaitForker starts a prepared process and lets it do what it does, until it
-// waits for a line.
+// waits for a line. Mail that it sends is taken, and is nobody's.
 func (w *World) awaitForker(f *forker) error {
 	p := f.proc
 	w.patience = longPatience
@@ -83,6 +83,10 @@ func (w *World) awaitForker(f *forker) error {
 			if err := w.release(t); err != nil {
 				return err
 			}
+			continue
+		}
+		if m := p.host.mail.holding(p.label); m != nil {
+			p.host.mail.answer(m, nil)
 			continue
 		}
 		if t := p.sleeper(); t != nil {

@@ -27,19 +27,37 @@ def lay_out():
         shutil.copytree("new", "run", dirs_exist_ok=True)
 
 
+def rehearse():
+    """Have a message go through, so that all is imported, mapped and compiled."""
+    message = message_from_string(
+        "From: anne@example.org\nTo: test@example.org\nMessage-ID: <rehearsal@example.org>\n\nA word.\n",
+        Message)
+    for name in "in", "pipeline", "out":
+        rehearsed = runner.make_runner(name, 0, 1, once=True)
+        if name == "in":
+            rehearsed.switchboard.enqueue(message, listid="test.example.org")
+        rehearsed.run()
+
+
 lay_out()
+from email import message_from_string
+
 from mailman.bin import master, runner
 from mailman.config import config
 from mailman.core.initialize import initialize
 from mailman.core.logging import reopen
-from mailman.runners import incoming, outgoing, pipeline  # noqa: F401
+from mailman.email.message import Message
 
 initialize()
+rehearse()
+config.db.store.close()
 config.db.engine.dispose()  # lest two processes have the database's file open
+for entry in os.listdir("run"):
+    if os.path.isdir(f"run/{entry}"):
+        shutil.rmtree(f"run/{entry}")
 runner.initialize = master.initialize = lambda *_: None  # that is done
 
 program, *sys.argv[1:] = forked()
 lay_out()
 reopen()  # /dev/stderr is another one now
-config.db.engine.connect().close()
 {"runner": runner, "master": master}[program].main()
