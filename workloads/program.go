@@ -122,9 +122,7 @@ func (c ProgramConfig) check() error {
 
 // contender is the program that takes the lock.
 func (c ProgramConfig) contender(node, name string) harness.Program {
-	mark := "/shared/" + sectionDir + "/" + node + "." + name
-	fill := strings.NewReplacer("{file}", "/shared/"+lockFile, "{mark}", mark, "{node}", node, "{share}", "/shared", "{local}", "/local",
-		"{critical}", "sh -c "+escape(c.critical(mark)))
+	fill := strings.NewReplacer(append(section(node, name, c.Hold), "{node}", node, "{share}", "/shared", "{local}", "/local")...)
 	text := c.Lock
 	switch {
 	case c.Acquire != "":
@@ -132,22 +130,27 @@ func (c ProgramConfig) contender(node, name string) harness.Program {
 	case c.Script != "":
 		text = scriptCommand(c.Script)
 	}
-	p := command(node, name, fill.Replace(text), map[string]string{"SCREWTAPE_MARK": mark, "NODE": node})
+	p := command(node, name, fill.Replace(text), map[string]string{"SCREWTAPE_MARK": markOf(node, name), "NODE": node})
 	p.Timed = !c.Real
 	p.Late, p.Once = true, true
 	return p
 }
 
-// critical is the work under the lock: to make the mark and to remove it. It is
-// a shell's, which has one thread: of a program with more it is chance which
-// one of them closes what it has inherited.
-func (c ProgramConfig) critical(mark string) string {
-	text := ": >" + mark + "; "
-	if c.Hold > 0 {
-		text += fmt.Sprintf("sleep %g; ", c.Hold.Seconds())
+// section is what stands for the words of a lock in a command: its file, the
+// program's mark, and the work under the lock, which makes the mark and removes
+// it again. That is a shell's, which has one thread: of a program with more it is
+// chance which one of them closes what it has inherited.
+func section(node, name string, hold time.Duration) []string {
+	mark := markOf(node, name)
+	critical := ": >" + mark + "; "
+	if hold > 0 {
+		critical += fmt.Sprintf("sleep %g; ", hold.Seconds())
 	}
-	return text + "exec rm " + mark
+	return []string{"{file}", "/shared/" + lockFile, "{mark}", mark, "{critical}", "sh -c " + escape(critical+"exec rm "+mark)}
 }
+
+// markOf is the file that is there while a program is in the section.
+func markOf(node, name string) string { return "/shared/" + sectionDir + "/" + node + "." + name }
 
 // escape makes one word for sh of a text without quotes, so that it may stand
 // within quotes of either kind, and outside.

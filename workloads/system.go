@@ -113,9 +113,12 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 	if len(t.Programs) == 0 {
 		return nil, fmt.Errorf("no program runs on the nodes %s", strings.Join(c.Nodes, " "))
 	}
-	if s.Workload == "state" {
+	switch s.Workload {
+	case "state":
 		t.Workload = &systemState{base}
-	} else {
+	case "lock":
+		t.Workload = &systemLock{system: base}
+	default:
 		t.Workload = &systemQueue{system: base}
 	}
 	return t, nil
@@ -138,6 +141,9 @@ const preparedName = "prepared"
 
 // program is one that is a command for sh, or is forked from the prepared one.
 func (s *system) program(node, name, text, fork string, fill ...string) harness.Program {
+	if s.Workload == "lock" {
+		fill = append(fill, section(node, name, 0)...)
+	}
 	r := strings.NewReplacer(append([]string{"{node}", node, "{share}", "/shared", "{local}", "/local"}, fill...)...)
 	env := map[string]string{}
 	for key, value := range s.Env {

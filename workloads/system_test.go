@@ -141,7 +141,7 @@ func TestSystemFiles(t *testing.T) {
 	}
 	for _, c := range []struct{ old, new, says string }{
 		{`name = "counter"`, ``, `x.toml:1: the system has no name; begin with name = "..."`},
-		{`"state"`, `"states"`, `x.toml:2: workload is "states"; write "state" or "queue"`},
+		{`"state"`, `"states"`, `x.toml:2: workload is "states"; write "state", "queue" or "lock"`},
 		{`read = "cat counter"`, `reed = "cat counter"`, `x.toml:3: there is no key "reed"; leave it out, or see docs/systems.md for the keys that there are`},
 		{`read = "cat counter"`, ``, `x.toml:1: nothing says what the state is; write read = "..." with a command that prints it`},
 		{`read = "cat counter"`, `read = 3`, `x.toml:3: `},
@@ -152,7 +152,7 @@ func TestSystemFiles(t *testing.T) {
 		{`read = "cat counter"`, "read = \"cat counter\"\nscratch = [\"/\"]", `x.toml:4: "/" cannot be scratch; name a directory that programs may fill as they like, such as /tmp`},
 		{`name = "add"`, `name = "Add!"`, `x.toml:9: "Add!" cannot be a name; use lower-case letters, digits and -`},
 		{`command = "echo {id} >>{share}/counter"`, ``, `x.toml:9: the act add is not one of a command, a fork and a file; write command = "...", fork = "...", or file = "..." and text = "..."`},
-		{`command = "echo {id} >>{share}/counter"`, `file = "x"`, `x.toml:10: what changes a state is a command; write command = "..."`},
+		{`command = "echo {id} >>{share}/counter"`, `file = "x"`, `x.toml:10: what is done to a state is a command; write command = "..."`},
 		{`[[act]]`, "[[program]]\nname = \"d\"\n\n[[act]]", `x.toml:9: the program d is not one of a command and a fork; write command = "...", or fork = "..." with what the prepared command is told`},
 		{`[[act]]`, "[[program]]\nname = \"d\"\nfork = \"d\"\n\n[[act]]", `x.toml:10: there is nothing prepared to fork from; write prepared = "..." above the first table, or command = "..."`},
 		{`command = "echo {id} >>{share}/counter"`, "fork = \"x\"", `x.toml:10: there is nothing prepared to fork from; write prepared = "..." above the first table, or command = "..."`},

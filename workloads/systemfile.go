@@ -25,7 +25,7 @@ import (
 type System struct {
 	Name     string            `toml:"name"`
 	About    string            `toml:"about"`
-	Workload string            `toml:"workload"` // state or queue
+	Workload string            `toml:"workload"` // state, queue or lock
 	Promise  check.Promise     `toml:"promise"`  // of a queue
 	Clock    string            `toml:"clock"`    // virtual or real
 	Horizon  duration          `toml:"horizon"`  // of its programs, see harness.Program
@@ -166,17 +166,17 @@ func (s *System) fault() *fault {
 	switch {
 	case s.Name == "":
 		return top("name", "the system has no name", `begin with name = "..."`)
-	case s.Workload != "state" && s.Workload != "queue":
-		return top("workload", fmt.Sprintf("workload is %q", s.Workload), `write "state" or "queue"`)
+	case s.Workload != "state" && s.Workload != "queue" && s.Workload != "lock":
+		return top("workload", fmt.Sprintf("workload is %q", s.Workload), `write "state", "queue" or "lock"`)
 	case s.Clock != "virtual" && s.Clock != "real":
 		return top("clock", fmt.Sprintf("clock is %q", s.Clock), `write "virtual" or "real"`)
 	case !slices.Contains(check.Promises, s.Promise):
 		return top("promise", fmt.Sprintf("promise is %q", s.Promise), "write one of "+promises())
 	case s.Workload == "state" && s.Read == "":
 		return top("read", "nothing says what the state is", `write read = "..." with a command that prints it`)
-	case s.Workload == "queue" && s.Read != "":
-		return top("read", "a queue has no state to read", "leave it out")
-	case s.Workload == "state" && (len(s.Delivered) > 0 || len(s.Places) > 0 || s.Misleading != ""):
+	case s.Workload != "state" && s.Read != "":
+		return top("read", "a "+s.Workload+" has no state to read", "leave it out")
+	case s.Workload != "queue" && (len(s.Delivered) > 0 || len(s.Places) > 0 || s.Misleading != ""):
 		return top("workload", "delivered, places and misleading are a queue's", `leave them out, or write workload = "queue"`)
 	case len(s.Acts) == 0:
 		return top("name", "nobody does anything", "add an [[act]]")
@@ -230,8 +230,8 @@ func (s *System) fault() *fault {
 		switch {
 		case ways != 1:
 			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command, a fork and a file", `write command = "...", fork = "...", or file = "..." and text = "..."`}
-		case a.File != "" && s.Workload == "state":
-			return &fault{"act", i, "file", "what changes a state is a command", `write command = "..."`}
+		case a.File != "" && s.Workload != "queue":
+			return &fault{"act", i, "file", "what is done to a "+s.Workload+" is a command", `write command = "..."`}
 		}
 	}
 	return nil
