@@ -477,21 +477,6 @@ func TestListShowsHalfWrittenRuns(t *testing.T) {
 	}
 }
 
-// TestListMany lists 1,000 runs; what it takes is BenchmarkList's to say.
-func TestListMany(t *testing.T) {
-	root := t.TempDir()
-	fill(t, root, 1000)
-	runs, err := List(root)
-	if err != nil || len(runs) != 1000 {
-		t.Fatal(len(runs), err)
-	}
-	for i := range runs[1:] {
-		if filepath.Base(runs[i].Dir) < filepath.Base(runs[i+1].Dir) && runs[i].Test.Started.Before(runs[i+1].Test.Started) {
-			t.Fatalf("%s before %s", runs[i].Dir, runs[i+1].Dir)
-		}
-	}
-}
-
 func fill(t testing.TB, root string, n int) {
 	_, _, v := lost()
 	for i := range n {

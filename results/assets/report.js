@@ -177,31 +177,39 @@
     return row;
   }
 
+  // Sizes are asked for once, since to ask for them makes the browser lay out
+  // anew what has changed.
+  let headHeight, width, lefts;
+  function measure() {
+    headHeight = heads.offsetHeight;
+    width = rows.clientWidth;
+    lefts = lanes.map((_, lane) => cells[lane + 2].offsetLeft + 1);
+  }
+
   function draw() {
-    const top = grid.scrollTop - heads.offsetHeight;
+    const top = Math.max(0, grid.scrollTop - headHeight), room = grid.clientHeight;
     const from = Math.max(0, Math.floor(top / height) - 10);
-    const to = Math.min(steps.length - 1, Math.ceil((top + grid.clientHeight) / height) + 10);
+    const to = Math.min(steps.length - 1, Math.ceil((top + room) / height) + 10);
     for (const [i, row] of drawn) {
       if (i < from || i > to) { row.remove(); drawn.delete(i); }
     }
-    const before = drawn.size;
-    for (let i = from; i <= to; i++) if (!drawn.has(i)) drawn.set(i, makeRow(i));
-    if (drawn.size > before) { // in their order, for those who hear them read
-      rows.append(...[...drawn.keys()].sort((a, b) => a - b).map((i) => drawn.get(i)));
+    for (let i = to; i >= from; i--) { // each before the next, for those who hear them read
+      if (drawn.has(i)) continue;
+      drawn.set(i, makeRow(i));
+      rows.insertBefore(drawn.get(i), drawn.get(i + 1) || null);
     }
-    drawWires();
+    drawWires(top, room);
   }
 
   // Lines from the picked call to those it conflicts with. The drawing covers
   // what is in sight and no more, however long the schedule is.
-  function drawWires() {
+  function drawWires(top, room) {
     wires.replaceChildren();
-    const top = Math.max(0, grid.scrollTop - heads.offsetHeight);
     wires.style.top = top + "px";
-    wires.setAttribute("width", rows.clientWidth);
-    wires.setAttribute("height", Math.min(grid.clientHeight, rows.clientHeight - top));
+    wires.setAttribute("width", width);
+    wires.setAttribute("height", Math.min(room, steps.length * height - top));
     if (picked < 0) return;
-    const x = (i) => cells[steps[i].p + 2].offsetLeft + 1;
+    const x = (i) => lefts[steps[i].p];
     const y = (i) => i * height + height / 2 - top;
     // Along the edges of lanes and rows, so that it strikes no text out.
     const join = (from, to, className) => {
@@ -361,7 +369,7 @@
     i = Math.max(0, Math.min(steps.length - 1, i));
     picked = i;
     for (const [n, row] of drawn) mark(row, n);
-    const top = i * height, room = grid.clientHeight - heads.offsetHeight;
+    const top = i * height, room = grid.clientHeight - headHeight;
     const cell = cells[steps[i].p + 2], end = cell.offsetLeft + cell.offsetWidth;
     if (end > grid.scrollLeft + grid.clientWidth) grid.scrollLeft = end - grid.clientWidth;
     const begin = cell.offsetLeft - cells[0].offsetWidth; // the step's number stays in sight
@@ -390,7 +398,7 @@
   };
 
   grid.addEventListener("scroll", draw, { passive: true });
-  addEventListener("resize", draw);
+  addEventListener("resize", () => { measure(); draw(); });
   slider.addEventListener("input", () => pick(Number(slider.value)));
   at("previous").addEventListener("click", () => pick(picked - 1));
   at("next").addEventListener("click", () => pick(picked + 1));
@@ -423,6 +431,7 @@
     return m ? Number(m[1]) - 1 : undefined;
   }
   addEventListener("hashchange", () => { if (asked() !== undefined) pick(asked()); });
+  measure();
   const odd = Object.keys(data.anomalies).map(Number).sort((a, b) => a - b)[0];
   if (asked() !== undefined) at("player").scrollIntoView();
   pick(asked() ?? odd ?? 0);
