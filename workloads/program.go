@@ -277,19 +277,21 @@ func (p *Program) Judge(e *harness.End) check.Verdict {
 // made the file need not hold the lock, nor who holds it have made it.
 func heldFromEntry(ops []history.Op) []history.Op {
 	held := slices.Clone(ops)
+	last := ""
 	for i, op := range held {
 		switch {
 		case op.Type != history.OK:
 		case op.F == "acquire":
-			held[i].F = "make-lock"
-		case op.F == "release":
+			held[i].F, last = "make-lock", op.Process
+		case op.F == "release" && op.Process == last: // one who shares the section takes no lock away by leaving
 			held[i].F = "remove-lock"
 		}
 	}
 	return held
 }
 
-// A life is one run of a program, from its start to its end.
+// A life is one run of a program, from its start to its end, or until what it
+// has left in the background leaves the section.
 type life struct {
 	process    string
 	start, end int // in the history
@@ -301,14 +303,16 @@ type life struct {
 // lives are the runs of all programs.
 func lives(ops []history.Op) []*life {
 	var list []*life
-	open := map[string]*life{}
+	open, last := map[string]*life{}, map[string]*life{}
 	for i, op := range ops {
 		switch l := open[op.Process]; {
 		case op.F == "start" && strings.Contains(op.Value, "/"):
 			open[op.Value] = &life{process: op.Value, start: i, end: len(ops)}
+			last[op.Value] = open[op.Value]
 			list = append(list, open[op.Value])
-		case op.F == "acquire" && op.Type == history.OK && l != nil:
-			l.entered = true
+		case (op.F == "acquire" || op.F == "release") && op.Type == history.OK && last[op.Process] != nil:
+			last[op.Process].entered = true
+			last[op.Process].end = max(last[op.Process].end, i)
 		case op.F == "exit" && strings.HasPrefix(op.Value, "exit ") && l != nil:
 			l.how = op.Value
 		}

@@ -33,10 +33,16 @@ func lockBy(text string, nemeses ...string) ProgramConfig {
 	return c
 }
 
+// held has the section take a second, in which others can go on.
+func held(c ProgramConfig) ProgramConfig {
+	c.Hold = time.Second
+	return c
+}
+
 // reals are the examples of docs/found.md.
 var reals = []real{
 	{"flock", "flock", "util-linux", lockBy("flock {file} {critical}", "crash"), 10, nil},
-	{"flock and rm", "flock", "util-linux", lockBy("flock {file} {critical}; rm -f {file}"), 80, []string{check.SplitBrain, check.StolenLock}},
+	{"flock and rm", "flock", "util-linux", held(lockBy("flock {file} {critical}; rm -f {file}")), 30, []string{check.SplitBrain, check.StolenLock}},
 	{"mkdir", "mkdir", "coreutils", lockBy("mkdir {file} && {critical} && rmdir {file}", "crash"), 10, []string{check.Stuck}},
 	{"set -C", "rm", "coreutils", lockBy("set -C; until : >{file}; do sleep 1; done 2>/dev/null; {critical}; rm {file}", "crash"), 4, []string{check.Stuck}},
 	{"ln", "ln", "coreutils", lockBy("echo >{file}.{node}$$; ln {file}.{node}$$ {file} && {critical} && rm {file}; rm {file}.{node}$$", "crash"), 10, []string{check.Stuck, check.Stranded}},
@@ -162,6 +168,7 @@ func TestKeptOut(t *testing.T) {
 		{"another was killed", []op{start("a/x"), start("b/x"), crash("a/x"), fails("b/x")}, nil},
 		{"after one was killed", []op{start("a/x"), in("a/x"), crash("a"), start("b/x"), fails("b/x")}, []string{"b/x"}},
 		{"after one had left", []op{start("a/x"), in("a/x"), fails("a/x"), start("b/x"), fails("b/x")}, []string{"b/x"}},
+		{"it got in when its shell had ended", []op{start("a/x"), fails("a/x"), start("b/x"), fails("b/x"), in("a/x")}, nil},
 		{"both fail", []op{start("a/x"), start("b/x"), fails("b/x"), fails("a/x")}, []string{"a/x", "b/x"}},
 	} {
 		var h history.Recorder

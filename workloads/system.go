@@ -212,8 +212,8 @@ func (s *system) run(text, shared, local string) (string, error) {
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(complaint.String()))
+	if text := strings.TrimSpace(complaint.String()); err != nil && text != "" {
+		err = fmt.Errorf("%w: %s", err, text)
 	}
 	return string(out), err
 }

@@ -72,7 +72,7 @@ func hasWord(text, word string) bool {
 func failedAlone(acts []*life) []check.Anomaly {
 	var list []check.Anomaly
 	for _, l := range hindered(acts) {
-		list = append(list, check.Anomaly{Kind: check.Stuck, Subject: l.id(), Step: l.step,
+		list = append(list, check.Anomaly{Kind: check.Stuck, Subject: l.process, Step: l.step,
 			Explanation: fmt.Sprintf("%s failed (%s) although nobody was in its way", l.process, l.how)})
 	}
 	return list

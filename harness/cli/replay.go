@@ -239,7 +239,7 @@ func tellVerdict(w io.Writer, report results.Report, short func(string) string) 
 		fmt.Fprintf(w, "  %s: %s\n", a.Kind, short(a.Explanation))
 	}
 	for _, a := range report.Allowed {
-		fmt.Fprintf(w, "  %s, within the promise %s: %s\n", a.Kind, report.Promise, short(a.Explanation))
+		fmt.Fprintf(w, "  %s, %s: %s\n", a.Kind, within(report.Promise), short(a.Explanation))
 	}
 }
 

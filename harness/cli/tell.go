@@ -61,7 +61,7 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 		o.tellAnomaly(w, "", a, out)
 	}
 	for _, a := range r.Allowed {
-		o.tellAnomaly(w, ", within the promise "+r.Promise, a, out)
+		o.tellAnomaly(w, ", "+within(r.Promise), a, out)
 	}
 	fmt.Fprintf(w, "\nrun: %s\nreport: %s\n", run.Dir, filepath.Join(run.Dir, "report.html"))
 }
@@ -81,6 +81,12 @@ func (o *testOptions) tellAnomaly(w io.Writer, allowed string, a results.Anomaly
 		fmt.Fprintf(w, "  cause: %s\n", a.Cause)
 	}
 	fmt.Fprintf(w, "  replay: %s\n", a.Replay)
+}
+
+// within says of an anomaly that it is within what is promised; a lock's promise
+// has no name.
+func within(promise string) string {
+	return strings.TrimSpace("within the promise " + promise)
 }
 
 // tellOutside notes what programs left on the machine itself.
