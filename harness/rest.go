@@ -238,6 +238,13 @@ func (t *Thread) runs(l look) bool {
 // held gets it from a thread that makes rounds every 20 us to 10 ms (sysmon).
 // That takes two rounds; one more is for a round that had begun.
 func (p *Process) ticks() bool {
+	root := p
+	for root.parent != nil {
+		root = root.parent
+	}
+	if root.program != nil && root.program.OneThread {
+		return false
+	}
 	const rounds = 3
 	var others uint64
 	var sysmon *Thread

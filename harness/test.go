@@ -65,6 +65,10 @@ type Program struct {
 	// Once programs do one thing and end; they are not started again when
 	// everything is mended.
 	Once bool
+	// OneThread promises, of a Go program and its children, that in each only
+	// the first thread acts: none of its goroutines waits for the processor
+	// of another, which costs a wait for Go's sysmon at every decision.
+	OneThread bool
 	// Single promises that only the program's first thread acts, and that it
 	// ends each of its steps in a call that can be held: the built-in programs
 	// do. What such a program is doing need not be looked up in /proc.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ type Claim struct {
 	ID       string
 	Says     string
 	Versions []string // of Mailman, for which it holds
-	Expected []string // kinds of anomalies, the worst first
+	Expected []string // see Observed
 	Tape     *schedule.Tape
 	// Schedules is how many are drawn at random instead of the one of the
 	// tape; 0 is none.
@@ -130,7 +131,7 @@ var catalogue = []struct {
 // noteKeys are the keys of a header that change nothing in the test: what a
 // claim says of itself (and which programs it needs), what is noted of a tape that
 // was found, and "test" and "note", which are free to whoever writes one.
-var noteKeys = []string{"test", "note", "claim", "says", "versions", "expect", "control", "needs", "schedules", "open",
+var noteKeys = []string{"test", "note", "claim", "says", "versions", "expect", "observe", "control", "needs", "schedules", "open",
 	"anomaly", "found", "seed", "strategy"}
 
 // checkHeader finds what is wrong with a header for every workload alike; keys
@@ -198,7 +199,7 @@ func Names() []string {
 // An Observation is what came of a claim when it was tried.
 type Observation struct {
 	Claim
-	Observed  []string // kinds of anomalies, the worst first
+	Observed  []string // see the function
 	OK        bool     // they are the expected ones
 	Problem   string   // why what was observed counts for nothing
 	Schedules int
@@ -245,11 +246,45 @@ func (o *Observation) play(w *harness.World) error {
 		return err
 	}
 	o.Decisions = len(r.Steps)
-	o.Observed = r.Kinds()
+	o.Observed = Observed(o.Tape.Header, r)
 	if r.Bounded != "" {
 		o.Problem = "the schedule was cut off at " + r.Bounded
 	}
 	return nil
+}
+
+// Observed are what a claim speaks of: the kinds of anomalies that a schedule
+// shows, the worst first, and with the header "observe: locks" who has touched
+// which lock, as PROCESS=LOCK.
+func Observed(h schedule.Header, r *harness.Result) []string {
+	list := r.Kinds()
+	if h.Get("observe") != "locks" {
+		return list
+	}
+	for _, s := range r.Steps {
+		for _, name := range s.Names {
+			if lock := lockOf(name); lock != "" {
+				list = append(list, s.Process+"="+lock)
+			}
+		}
+	}
+	slices.SortFunc(list, check.CompareKinds)
+	return slices.Compact(list)
+}
+
+// lockOf is the lock that a file is, or is a claim to: whatever lies in a
+// directory locks, without what a claim's name adds to its lock's.
+func lockOf(name string) string {
+	if dir, _ := path.Split(name); !strings.HasSuffix(dir, "locks/") {
+		return ""
+	}
+	name = path.Base(name)
+	for _, lock := range []string{"master-qrunner", "master.lck", ".lock"} {
+		if i := strings.Index(name, lock); i >= 0 {
+			return name[:i+len(lock)]
+		}
+	}
+	return name
 }
 
 // explore draws schedules at random, always the same ones.

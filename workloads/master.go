@@ -103,7 +103,7 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 			return nil, fmt.Errorf("%q is no command; write NODE:COMMAND, such as a:start, with one of the nodes %s", text, strings.Join(c.Nodes, " "))
 		}
 		p := once(words[0], programName(t.Programs, words[0], words[1]), c.arguments(i, words[1:])...)
-		p.Single = false // a master has children, and waits for them
+		p.Single, p.OneThread = false, true // a master has children, and waits for them
 		t.Programs = append(t.Programs, p)
 	}
 	return t, nil

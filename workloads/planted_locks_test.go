@@ -41,8 +41,11 @@ var listSetUps = map[string]func(*ConfigConfig){
 	"no-reload":          func(c *ConfigConfig) { c.Preload = true },
 	"requests-not-saved": func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:hold:m1"} },
 	"rename-to-last":     withCrash,
-	"save-in-place":      withCrash,
-	"unlink-first":       withCrash,
+	"stamp-after-load": func(c *ConfigConfig) {
+		c.Preload, c.Nodes, c.Clients = true, []string{"a", "b", "c"}, []string{"a:add:x", "b:add:y", "c:add:first"}
+	},
+	"save-in-place": withCrash,
+	"unlink-first":  withCrash,
 }
 
 // withCrash is one client, which may die at any step.

@@ -104,7 +104,12 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 			}
 		}
 		if run.Test.Name == "reproduce" {
-			report.Claims = append(report.Claims, judgeClaim(run, dir, path.Base(place), v, k.Bounded))
+			tape, err := schedule.Parse(filepath.Join(dir, place, scheduleFile), strings.NewReader(k.Tape))
+			if err != nil {
+				return report, err
+			}
+			observed := workloads.Observed(tape.Header, &harness.Result{Verdict: v, Steps: k.Steps})
+			report.Claims = append(report.Claims, judgeClaim(run, dir, path.Base(place), observed, k.Bounded))
 			continue
 		}
 		tape := ""
@@ -174,7 +179,7 @@ const cutOff = "the schedule was cut off at "
 // judgeClaim compares with what was expected of the claim; of a schedule that
 // hit a bound nothing is. A claim of many schedules has kept one of them, and
 // stands as it was judged.
-func judgeClaim(run *results.Run, dir, id string, v check.Verdict, bounded string) results.Claim {
+func judgeClaim(run *results.Run, dir, id string, observed []string, bounded string) results.Claim {
 	claim := results.Claim{ID: id, Expected: "not stored", Schedules: 1, Tape: filepath.Join(dir, "tapes", id+".tape")}
 	if run.Report != nil {
 		for _, c := range run.Report.Claims {
@@ -184,7 +189,7 @@ func judgeClaim(run *results.Run, dir, id string, v check.Verdict, bounded strin
 		}
 	}
 	if claim.Schedules == 1 {
-		claim.Observed = kinds((&harness.Result{Verdict: v}).Kinds())
+		claim.Observed = kinds(observed)
 		claim.OK = claim.Observed == claim.Expected
 		if bounded != "" {
 			claim.Observed, claim.OK = cutOff+bounded, false
@@ -255,6 +260,7 @@ func (k *kept) end(name string, test *harness.Test, ops []history.Op) (*harness.
 			return nil, fmt.Errorf("%s: step %d: %w", name, s.Index+1, err)
 		}
 		if o, ok := test.Workload.(harness.Observer); ok {
+			again.Step = s.Index
 			o.Observe(s.Decision, store, &again)
 		}
 	}

@@ -122,7 +122,7 @@ func (l *List) loadFile(path string) (state State, newer bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if l.profile.StampAfterLoad {
+	if l.profile.StampAfterLoad || l.has("stamp-after-load") {
 		now = sys.Clock()
 	}
 	if state, err = Decode(data); err != nil {
