@@ -2,9 +2,12 @@ package harness
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"screwtape/harness/schedule"
 )
@@ -112,4 +115,86 @@ b/sh open b.3 = ok
 	if late, _ := w.store.ReadFile("/shared/a.2"); strings.TrimSpace(string(late)) < fmt.Sprint(Epoch.Add(time.Hour).Unix()) {
 		t.Errorf("a went on at %s, which is before b was done", late)
 	}
+}
+
+// A program that is paused does nothing, with its children, even if what it
+// waits for comes while it stands still. That is so with the cgroup freezer, and
+// with SIGSTOP where there is none.
+func TestFrozen(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	// The reader waits in a child; so it is held nowhere.
+	reader := strings.ReplaceAll(`: >/shared/ready; (while read x; do echo "got $x"; done; exit 3) <FIFO; echo $?`, "FIFO", fifo)
+	writer := strings.ReplaceAll(`exec 3>FIFO; : >/shared/open; echo one >&3; echo wrote; : >/shared/one; sleep 60; : >/shared/late`, "FIFO", fifo)
+	const tape = `screwtape tape 1
+calls: named
+
+a/reader start
+a/reader open ready = ok
+a/writer start
+a/reader pause
+a/writer open open = ok
+a/writer open one = ok
+a/writer.1 wake
+a/writer open late = ok
+`
+	for _, tc := range []struct{ how, end string }{
+		{byFreezer, ""},
+		{bySignal, ""},
+		{byFreezer, "a/reader resume\n"},
+		{byFreezer, "a/reader crash\n"},
+		{byFreezer, "a crash\n"},
+		{bySignal, "a crash\n"},
+	} {
+		t.Run(tc.how+", "+tc.end, func(t *testing.T) {
+			w := newWorld(t, &Test{Name: "frozen", Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{
+				timedShell("a", "reader", reader), timedShell("a", "writer", writer)}})
+			if tc.how == bySignal {
+				w.hosts[0].Group = nil
+			} else if w.hosts[0].Group == nil {
+				t.Skip("SKIPPED: no cgroup may be made here")
+			}
+			tape, err := schedule.Parse("frozen.tape", strings.NewReader(tape+tc.end))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the next schedule finds nothing frozen
+				r, err := w.Replay(tape, Options{Fresh: true})
+				if err != nil {
+					t.Fatalf("%v\n%s", err, r.Log())
+				}
+				how := ""
+				for _, o := range r.History {
+					if o.F == schedule.Pause {
+						how = o.Error
+					}
+				}
+				if how != tc.how || r.Bounded != "" {
+					t.Errorf("it was paused so: %q; bounded: %q", how, r.Bounded)
+				}
+				var said []string
+				for _, s := range r.Steps {
+					for _, l := range s.Lines {
+						said = append(said, s.Verb+" "+l.Text)
+					}
+				}
+				want := "open wrote, resume got one, resume 3"
+				if strings.Contains(tc.end, "crash") {
+					want = "open wrote"
+				}
+				if got := strings.Join(said, ", "); got != want {
+					t.Errorf("what was said after which decision: %q, want %q\n%s", got, want, r.Log())
+				}
+			}
+		})
+	}
+}
+
+// timedShell is a shell script in virtual time.
+func timedShell(node, name, script string) Program {
+	p := shell(node, name, script)
+	p.Timed = true
+	return p
 }

@@ -58,8 +58,8 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		return w.holdWait(t, held, c)
 	case node.Futex:
 		return w.holdFutex(t, held, c)
-	case node.Deadline:
-		return w.setDeadline(t, held)
+	case node.Await:
+		return w.holdAwait(t, held, c)
 	case node.Receive:
 		return w.holdReceive(t, held, c)
 	case node.Timer:
@@ -69,16 +69,15 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 	case node.Random:
 		return w.answerRandom(t, held)
 	case node.Signal:
-		c.targets, c.names = w.signalTargets(t, held)
+		c.targets, c.names, c.ordinary = w.signalTargets(t, held)
+		t.proc.poked = t.proc.poked || c.ordinary
 	case node.Fork:
 		c.ordinary, c.forks = true, true
 		t.call = c
 		return w.fork(t, held)
 	case node.Exit:
-		c.ordinary, t.proc.exiting = true, true
-		if t.proc.children > 0 {
-			w.discover() // while it still is their parent
-		}
+		t.call, t.trap = c, held // see leave
+		return nil
 	case node.Connect:
 		c.ordinary = true
 		if isMailPort(t.tid, held.Args[1]) {
@@ -316,12 +315,47 @@ func (w *World) release(t *Thread) error {
 		w.carryOut(t.mount, r)
 		return nil
 	}
+	if t.call.verb == schedule.Exit {
+		t.proc.exiting = true
+		if t.proc.children > 0 {
+			w.discover() // while it still is their parent
+		}
+	}
 	h := t.trap
 	t.trap = nil
 	if !h.Continue() {
 		return fmt.Errorf("%s died while its %s was held, and nobody killed it", t.label, t.call.verb)
 	}
 	return nil
+}
+
+// leave lets those processes end of which it does not matter when, and reports
+// whether there were any. A program's own end is its last step. A child's is
+// seen by its parent, which gets SIGCHLD and can wait for it; where that is held
+// at a call or asleep, so that it could do something before, the end is a
+// decision. A parent that is blocked can do nothing before; but of several
+// children that end which one is first is a decision.
+func (w *World) leave() (bool, error) {
+	leaving := map[*Process]int{}
+	var list []*Thread
+	for _, p := range w.all() {
+		for _, t := range p.threads {
+			if t.trap != nil && t.call.verb == schedule.Exit && !p.paused {
+				leaving[p.parent]++
+				list = append(list, t)
+			}
+		}
+	}
+	any := false
+	for _, t := range list {
+		if parent := t.proc.parent; parent == nil || !parent.alive || !parent.held() && leaving[parent] == 1 {
+			if err := w.release(t); err != nil {
+				return any, err
+			}
+			any = true
+		}
+	}
+	return any, nil
 }
 
 // outcome is how the call ended: with the answer to the last request that

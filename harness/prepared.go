@@ -160,7 +160,7 @@ func (w *World) forkedProgram(h *host, pid int) *Process {
 		return nil
 	}
 	p.starting, p.begun, p.relist = false, true, true
-	if s, err := readSignals(pid); err == nil {
+	if s, err := readStatus(pid); err == nil {
 		p.inner = s.inner // what the agent will call it
 	}
 	if h.Group != nil {

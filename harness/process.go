@@ -45,6 +45,8 @@ type Process struct {
 	relist   bool      // it may have threads or children that are not known
 	exiting  bool      // it has called exit_group(2)
 
+	part *node.Group // of a program that was paused: where it is frozen, with its children
+
 	output  int      // read end of its output; 0 when closed
 	partial []byte   // of a line that has not ended yet
 	said    string   // the last line of it
@@ -52,20 +54,17 @@ type Process struct {
 	// greeting is what it wrote while it started, before the schedule began.
 	greeting []history.Line
 
-	mutated   bool   // its last step changed something that others can see, or it has taken none in this schedule
-	woke      uint64 // version of the share when it last woke; 0 if it has not
-	idle      int    // how often it has woken since without any change
-	overslept int    // the world's, when it last woke
-	paused    bool   // nothing of it goes on
+	mutated bool // its last step changed something that others can see, or it has taken none in this schedule
+	paused  bool // nothing of it goes on, see pause
+	poked   bool // a signal was sent to it, or one that it has pending may have been unblocked, since all was at rest
 
-	timed     bool                  // it is in virtual time
-	begun     bool                  // timed: its vDSO is switched off
-	compiled  int                   // whether its program is a Go program, see goProgram
-	timers    []*timer              // that it has set, by name
-	created   int                   // timers that it has made by timer_create(2)
-	deadlines map[int]time.Duration // how long its sockets wait, by descriptor
-	random    *rand.Rand            // what it gets from getrandom(2)
-	acted     bool                  // it has made a call on the share since it was started
+	timed    bool       // it is in virtual time
+	begun    bool       // timed: its vDSO is switched off
+	compiled int        // whether its program is a Go program, see goProgram
+	timers   []*timer   // that it has set, by name
+	created  int        // timers that it has made by timer_create(2)
+	random   *rand.Rand // what it gets from getrandom(2)
+	acted    bool       // it has made a call on the share since it was started
 }
 
 // A Thread is one thread of a process, and the call that it is in.
@@ -85,6 +84,8 @@ type Thread struct {
 	wait    *wait          // asleep: what else it waits for, or nil
 	seen    look           // what the last look showed
 	sysmon  bool           // it was Go's sysmon, between two rounds
+	maker   *Thread        // the one that forked it; nil for a program's first
+	rounds
 }
 
 // held reports whether the thread waits for a decision.
@@ -138,7 +139,7 @@ func (w *World) start(p *Process) error {
 	}
 	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
 	p.born, p.children, p.settled, p.mutated, p.paused, p.said = 0, 0, 0, false, false, ""
-	p.woke, p.idle, p.overslept, p.random, p.deadlines = 0, 0, 0, nil, nil
+	p.random, p.poked = nil, false
 	p.timed, p.begun, p.compiled, p.acted = p.program.Timed, false, 0, false
 	p.inner = pidsOfProgram*(p.index+1) + pidsOfStart*p.starts
 	p.forks, p.exiting = 0, false
@@ -175,10 +176,11 @@ func (w *World) kill(p *Process) {
 		unix.Kill(p.pid, unix.SIGKILL)
 		w.doomed(p)
 	}
-	for _, c := range slices.Clone(w.others) {
-		if c.alive && !c.killed && c.descends(p) {
-			w.kill(c)
-		}
+	for _, c := range w.family(p)[1:] {
+		w.kill(c)
+	}
+	if p.part != nil {
+		p.part.Thaw() // lest they die only then
 	}
 }
 
@@ -207,7 +209,8 @@ func (w *World) gone(p *Process) {
 	for _, t := range p.threads {
 		t.wait.close()
 	}
-	p.closeTimers()
+	p.dropTimers(func(*timer) bool { return false })
+	p.created = 0
 	p.alive, p.starting, p.threads = false, false, nil
 	if p.program == nil {
 		w.others = slices.DeleteFunc(w.others, func(o *Process) bool { return o == p })
@@ -246,8 +249,20 @@ func (w *World) thread(h *host, tid int) (*Thread, error) {
 func (w *World) addThread(p *Process, tid int) *Thread {
 	p.born++
 	t := &Thread{tid: tid, proc: p, label: p.label}
+	makers := p.threads
 	if p.born > 1 {
 		t.label += "#" + strconv.Itoa(p.born)
+	} else if p.parent != nil {
+		makers = p.parent.threads
+	}
+	if len(makers) > 0 {
+		t.maker = makers[0]
+	}
+	if s, err := readStatus(tid); err == nil && p.host.births[s.inner].maker != nil {
+		t.maker = p.host.births[s.inner].maker
+	}
+	if t.maker != nil {
+		t.rounds = t.maker.rounds
 	}
 	p.threads = append(p.threads, t)
 	w.threads[tid] = t
@@ -289,15 +304,16 @@ func (w *World) newborn(h *host, s status) *Process {
 		return w.forkedProgram(h, s.group)
 	}
 	label := h.Name + "/orphan"
-	if parent != nil {
+	if b, ok := h.births[s.inner]; ok && b.label != "" {
+		parent, label = b.maker.proc, b.label
+	} else if parent != nil {
 		label = parent.label + "." + strconv.Itoa(parent.children)
 	} else if s.parent != h.AgentPID() {
 		return nil
 	}
-	child := &Process{label: label, parent: parent, host: h, alive: true, pid: s.group, relist: true}
+	child := &Process{label: label, parent: parent, host: h, alive: true, pid: s.group, inner: s.inner, relist: true}
 	if parent != nil {
 		child.timed = parent.timed
-		child.woke, child.idle, child.overslept = parent.woke, parent.idle, parent.overslept
 	}
 	w.others = append(w.others, child)
 	return child
@@ -312,11 +328,13 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 	if p.program != nil && p.program.Single {
 		return w.forkAs(p.host, fork{h, 0}) // it makes threads alone, which nobody sees
 	}
+	b := birth{maker: t}
 	if !newThread(t.tid, h) {
 		if p.children > 0 {
 			w.discover()
 		}
 		p.children++
+		b.label = p.label + "." + strconv.Itoa(p.children)
 	}
 	if forker := p.host.forker; forker != nil && forker.ready {
 		switch {
@@ -327,15 +345,29 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 			return w.forkProgram(p.host, h)
 		}
 	}
-	root := p
-	for root.parent != nil {
-		root = root.parent
-	}
+	root := p.root()
 	root.forks++
 	if root.program == nil || root.forks >= pidsOfStart {
 		return w.forkAs(p.host, fork{h, 0})
 	}
-	return w.forkAs(p.host, fork{h, root.inner + root.forks})
+	pid := root.inner + root.forks
+	p.host.births[pid] = b
+	return w.forkAs(p.host, fork{h, pid})
+}
+
+// A birth is what a fork that was asked for will make: by its pid it is known
+// whose child it is, also when several threads fork at once.
+type birth struct {
+	maker *Thread
+	label string // of a process
+}
+
+// root is the program that the process is, or comes from; of an orphan, itself.
+func (p *Process) root() *Process {
+	for p.parent != nil {
+		p = p.parent
+	}
+	return p
 }
 
 // A fork waits for the node's agent to set the pid that it will get; with 0 it
@@ -387,7 +419,10 @@ func newThread(tid int, h *node.Held) bool {
 }
 
 // status is what /proc/TID/status says of a thread.
-type status struct{ group, parent int }
+type status struct {
+	group, parent int
+	inner         int // its number in its node
+}
 
 func readStatus(tid int) (status, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
@@ -402,6 +437,9 @@ func readStatus(tid int) (status, error) {
 			s.group, _ = strconv.Atoi(strings.TrimSpace(value))
 		case "PPid":
 			s.parent, _ = strconv.Atoi(strings.TrimSpace(value))
+		case "NSpid":
+			f := strings.Fields(value)
+			s.inner, _ = strconv.Atoi(f[len(f)-1])
 		}
 	}
 	return s, nil

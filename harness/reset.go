@@ -34,6 +34,9 @@ func (w *World) reset(fresh bool) error {
 	w.store.Restore(w.prepared)
 	w.setClocks()
 	clear(w.buried)
+	for _, h := range w.hosts {
+		clear(h.births)
+	}
 	for _, p := range w.programs {
 		if p.alive {
 			continue
@@ -50,9 +53,9 @@ func (w *World) reset(fresh bool) error {
 	}
 	w.setClocks()
 	for _, p := range w.programs {
-		p.woke, p.idle, p.overslept, p.mutated, p.paused, p.random = 0, 0, 0, true, false, nil
+		p.mutated, p.paused, p.random = true, false, nil
 		for _, t := range p.threads {
-			t.until = t.sleep
+			t.until, t.rounds = t.sleep, rounds{}
 		}
 	}
 	return nil
@@ -70,7 +73,7 @@ func (w *World) setClocks() {
 // just been started: it sleeps, and has nothing that a fresh one would not have.
 // What it forks before it first sleeps a fresh one forks too.
 func (p *Process) stays() bool {
-	return p.alive && p.starts == 1 && !p.program.Late && p.children == p.settled && len(p.timers) == 0 && p.sleeping()
+	return p.alive && !p.paused && p.starts == 1 && !p.program.Late && p.children == p.settled && len(p.timers) == 0 && p.sleeping()
 }
 
 // warmUp starts a program and lets it do what it does, alone, until it sleeps.

@@ -57,10 +57,11 @@ func (w *World) settle() error {
 		}
 		rest, why := w.atRest()
 		if rest {
-			if w.goOn() {
-				continue
+			left, err := w.leave()
+			if left = w.goOn() || left; !left || err != nil {
+				return err
 			}
-			return nil
+			continue
 		}
 		if why == nil {
 			continue
@@ -85,7 +86,6 @@ func (w *World) atRest() (bool, *Process) {
 			return false, w.anyProcess()
 		}
 	}
-	looked := false
 	for _, p := range w.programs {
 		if !p.alive {
 			continue
@@ -93,21 +93,15 @@ func (w *World) atRest() (bool, *Process) {
 		if p.starting || p.killed || (p.program.Single && !p.held() && p.host.mail.holding(p.label) == nil) {
 			return false, p
 		}
-		if p.program.Single {
-			continue
-		}
-		if p.host.mail.talking(p.label) && !p.held() {
-			return false, p
-		}
-		looked = true
 	}
-	for _, p := range w.others {
-		if p.host.mail.talking(p.label) && !p.held() {
-			return false, p
-		}
-	}
-	if !looked && len(w.others) == 0 {
+	looked := w.looked()
+	if len(looked) == 0 {
 		return true, nil
+	}
+	for _, p := range looked {
+		if p.host.mail.talking(p.label) {
+			return false, p
+		}
 	}
 	if p := w.look(); p != nil {
 		return false, p
@@ -217,7 +211,7 @@ func (w *World) looked() []*Process {
 // preempted before it did, has the state of a sleeper already, and may yet find
 // that what it is to wait for has come. Reading its system call waits until it
 // has left the processor. One in uninterruptible sleep waits for a disk, unless
-// it waits for its child in vfork(2).
+// it waits for its child in vfork(2), or is frozen (cgroups of version 1).
 func (t *Thread) runs(l look) bool {
 	if l.state == 't' {
 		return true // a debugger has stopped it, and will let it go on
@@ -230,7 +224,7 @@ func (t *Thread) runs(l look) bool {
 		return true
 	}
 	t.sysmon = nr == unix.SYS_NANOSLEEP && t.proc.goProgram()
-	return l.state == 'D' && nr != unix.SYS_VFORK && nr != unix.SYS_CLONE && nr != unix.SYS_CLONE3
+	return l.state == 'D' && !t.proc.paused && nr != unix.SYS_VFORK && nr != unix.SYS_CLONE && nr != unix.SYS_CLONE3
 }
 
 // ticks reports whether the process is a Go program whose runtime may yet let

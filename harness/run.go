@@ -104,10 +104,10 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	}
 	err := w.decide(s, p)
 	var spins *restless
-	if errors.As(err, &spins) {
+	switch {
+	case errors.As(err, &spins):
 		p.Bounded, err = spins.Error(), nil
-	}
-	if err == nil && force != nil {
+	case err == nil && force != nil:
 		err = force.Finish()
 	}
 	p.finish(w)
@@ -213,7 +213,6 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 				if err := w.start(q); err != nil {
 					return nil, err
 				}
-				q.woke = 0
 			}
 		}
 		p.at(w).Add("nemesis", history.Info, "start", d.Process, "")
@@ -226,16 +225,18 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	case schedule.Skew:
 		p.Faults[d.Verb]++
 		return said(""), w.setClock(w.host(d.Process), d.Names[0])
-	case schedule.Pause, schedule.Resume:
-		if d.Verb == schedule.Pause {
-			p.Faults[d.Verb]++
-		}
-		for _, q := range w.all() {
-			if q.label == d.Process || q.host.Name == d.Process {
-				q.paused = d.Verb == schedule.Pause
-			}
-		}
-		return said(""), nil
+	case schedule.Pause:
+		p.Faults[d.Verb]++
+		return said(""), w.each(d.Process, func(q *Process) error {
+			how, err := w.pause(q)
+			p.at(w).Add("nemesis", history.Info, d.Verb, q.label, how)
+			return err
+		})
+	case schedule.Resume:
+		return said(""), w.each(d.Process, func(q *Process) error {
+			p.at(w).Add("nemesis", history.Info, d.Verb, q.label, "")
+			return w.resume(q)
+		})
 	case schedule.Deliver, schedule.Defer, schedule.Hangup:
 		q := w.actor(d.Process)
 		m := q.host.mail.holding(q.label)
@@ -261,6 +262,19 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		}
 	}
 	return c.outcome, w.release(t)
+}
+
+// each does something to the program with that label, or to all of that node,
+// that live.
+func (w *World) each(label string, do func(*Process) error) error {
+	for _, q := range w.programs {
+		if q.alive && (q.label == label || q.host.Name == label) {
+			if err := do(q); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // find is the thread that is held at what is decided.
@@ -300,26 +314,29 @@ func (w *World) options(p *play) []schedule.Option {
 			continue
 		}
 		if q.paused {
-			if p.healing {
+			if p.healing && q.program != nil {
 				list = append(list, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Resume}})
 			}
 			continue
 		}
+		wake := func(r *rounds, d schedule.Decision) {
+			switch w.waking(q, r) {
+			case fresh, overtaken:
+				wakes = append(wakes, schedule.Option{Decision: d})
+			case later:
+				laters = append(laters, schedule.Option{Decision: d})
+			}
+		}
+		q.dropTimers(func(t *timer) bool { return t.file < 0 || sameFile(t.file, q.pid, t.fd) })
 		for _, t := range q.timers {
 			if t.until != 0 {
-				wakes = append(wakes, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}}})
+				wake(&t.rounds, schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}})
 			}
 		}
 		for _, t := range q.threads {
 			switch {
 			case t.asleep:
-				wake := schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: schedule.Wake}}
-				switch w.waking(q) {
-				case fresh, overtaken:
-					wakes = append(wakes, wake)
-				case later:
-					laters = append(laters, wake)
-				}
+				wake(&t.rounds, schedule.Decision{Process: t.label, Verb: schedule.Wake})
 			case t.trap != nil, t.request != nil && t.mount.Ready(t.request):
 				list = append(list, schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: t.call.verb, Names: t.call.names}})
 			}
@@ -495,9 +512,29 @@ func (p *play) finish(w *World) {
 		p.Files = w.files()
 	}
 	p.Verdict = w.test.Workload.Judge(&end)
+	if p.Bounded == "" && p.Verdict.Verdict == check.Valid {
+		p.Bounded = w.unfinished()
+	}
 	if p.Bounded != "" && p.Verdict.Verdict == check.Valid {
 		p.Verdict.Verdict, p.Verdict.Why = check.Unknown, "the schedule was cut off at "+p.Bounded
 	}
+}
+
+// unfinished names a program that should have ended and polls up to its horizon,
+// so that what it would do later was not seen; "" where there is none.
+func (w *World) unfinished() string {
+	for _, p := range w.all() {
+		root := p.root()
+		if !p.alive || root.program == nil || !root.program.Once || p.horizon() == 0 {
+			continue
+		}
+		polls := slices.ContainsFunc(p.threads, func(t *Thread) bool { return t.asleep }) ||
+			slices.ContainsFunc(p.timers, func(t *timer) bool { return t.until != 0 })
+		if polls {
+			return fmt.Sprintf("the horizon of %s, %v", root.label, p.horizon())
+		}
+	}
+	return ""
 }
 
 // Log is the schedule as it went, with what programs wrote: two runs of one

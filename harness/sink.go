@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/emersion/go-smtp"
 	"golang.org/x/sys/unix"
@@ -23,15 +24,16 @@ type sink struct {
 	wake   int // an eventfd, written when something below has changed
 
 	mu      sync.Mutex
-	held    []*mailing     // handed over and not answered, in order of arrival
-	callers []string       // whose connections are to be accepted yet, in order
-	open    map[string]int // connections of each process
+	held    []*mailing // handed over and not answered, in order of arrival
+	callers []string   // whose connections are to be accepted yet, in order
+	open    map[*owned]bool
 }
 
 // A mailing is one message on its way.
 type mailing struct {
 	id     string // its Message-ID, up to the "@"
 	from   string // the process that sends it
+	conn   *owned
 	answer chan *smtp.SMTPError
 }
 
@@ -47,7 +49,7 @@ const closing = 421
 
 // newSink serves a node's mail port until the listener is closed.
 func newSink(node string, l net.Listener, wake int) *sink {
-	s := &sink{node: node, wake: wake, open: map[string]int{}}
+	s := &sink{node: node, wake: wake, open: map[*owned]bool{}}
 	s.server = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &session{sink: s, conn: c.Conn().(*owned)}, nil
 	}))
@@ -124,17 +126,18 @@ func (s *sink) holding(process string) *mailing {
 	return nil
 }
 
-// talking reports whether process has a connection, or is about to, on which an
-// answer is due from one of the two sides, so that it will go on by itself.
+// talking reports whether the sink is at something for process, so that it will
+// go on by itself: it is about to take a connection, or has one and neither waits
+// for what its client says next, nor for the decision on a message.
 func (s *sink) talking(process string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, m := range s.held {
-		if m.from == process {
-			return false
+	for c := range s.open {
+		if c.owner == process && (c.state == busy || c.state == listening && c.readable()) {
+			return true
 		}
 	}
-	return s.open[process] > 0 || slices.Contains(s.callers, process)
+	return slices.Contains(s.callers, process)
 }
 
 // answer ends the wait of the message: accepted, or refused with an error.
@@ -147,11 +150,8 @@ func (s *sink) answer(m *mailing, refusal *smtp.SMTPError) {
 func (s *sink) drop(m *mailing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, h := range s.held {
-		if h == m {
-			s.held = append(s.held[:i], s.held[i+1:]...)
-		}
-	}
+	s.held = slices.DeleteFunc(s.held, func(h *mailing) bool { return h == m })
+	m.conn.state = busy
 }
 
 // abandon refuses what process has handed over: it was killed.
@@ -171,7 +171,7 @@ func (*session) Logout() error                        { return nil }
 func (*session) Mail(string, *smtp.MailOptions) error { return nil }
 func (*session) Rcpt(string, *smtp.RcptOptions) error { return nil }
 func (s *session) Data(r io.Reader) error {
-	m := &mailing{from: s.conn.owner, answer: make(chan *smtp.SMTPError, 1)}
+	m := &mailing{from: s.conn.owner, conn: s.conn, answer: make(chan *smtp.SMTPError, 1)}
 	msg, err := mail.ReadMessage(r)
 	if err != nil {
 		return &smtp.SMTPError{Code: 554, Message: "not a message: " + err.Error()}
@@ -183,6 +183,7 @@ func (s *session) Data(r io.Reader) error {
 	}
 	s.sink.mu.Lock()
 	s.sink.held = append(s.sink.held, m)
+	s.conn.state = asking
 	s.sink.mu.Unlock()
 	s.sink.poke()
 	refusal := <-m.answer
@@ -207,30 +208,87 @@ func (l *counted) Accept() (net.Conn, error) {
 	s := l.sink
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var owner string
-	if len(s.callers) > 0 {
-		owner, s.callers = s.callers[0], s.callers[1:]
+	o := &owned{TCPConn: c.(*net.TCPConn), sink: s}
+	if o.raw, err = o.SyscallConn(); err != nil {
+		return nil, err
 	}
-	s.open[owner]++
-	return &owned{Conn: c, sink: s, owner: owner}, nil
+	if len(s.callers) > 0 {
+		o.owner, s.callers = s.callers[0], s.callers[1:]
+	}
+	s.open[o] = true
+	return o, nil
 }
 
 // owned is a connection of a known process.
 type owned struct {
-	net.Conn
+	*net.TCPConn
+	raw   syscall.RawConn
 	sink  *sink
 	owner string
-	last  bool // what is written next is the last
-	once  sync.Once
+	last  bool      // what is written next is the last
+	state connState // guarded by the sink's lock
+}
+
+// A connState is what the sink does on a connection.
+type connState int
+
+const (
+	busy      connState = iota // it is about to say something
+	listening                  // it reads what the client says next
+	asking                     // whether it takes the message is to be decided
+)
+
+func (c *owned) enter(s connState) {
+	c.sink.mu.Lock()
+	c.state = s
+	c.sink.mu.Unlock()
+}
+
+// Read is busy again before it takes what has come: at no moment is the
+// connection found listening with nothing to read while there is something.
+func (c *owned) Read(b []byte) (n int, err error) {
+	c.enter(listening)
+	c.sink.poke()
+	failed := c.raw.Read(func(fd uintptr) bool {
+		if !readable(int(fd)) {
+			return false
+		}
+		c.enter(busy)
+		n, err = unix.Read(int(fd), b)
+		return true
+	})
+	c.enter(busy)
+	switch {
+	case failed != nil:
+		return 0, failed
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// readable reports whether a listening connection has something to read, if only
+// its end.
+func (c *owned) readable() (yes bool) {
+	c.raw.Control(func(fd uintptr) { yes = readable(int(fd)) })
+	return yes
+}
+
+func readable(fd int) bool {
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll, 0)
+	return n > 0 && err == nil
 }
 
 // Write sends a reply. After the last one the connection is closed in this
 // direction alone: were it in both, what the client sends now would decide
 // between an end and a reset, by who is faster.
 func (c *owned) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
+	n, err := c.TCPConn.Write(p)
 	if c.last {
-		c.Conn.(*net.TCPConn).CloseWrite()
+		c.CloseWrite()
 		c.ended()
 	}
 	return n, err
@@ -238,17 +296,15 @@ func (c *owned) Write(p []byte) (int, error) {
 
 // ended notes that nothing more will come of the connection.
 func (c *owned) ended() {
-	c.once.Do(func() {
-		c.sink.mu.Lock()
-		c.sink.open[c.owner]--
-		c.sink.mu.Unlock()
-		c.sink.poke()
-	})
+	c.sink.mu.Lock()
+	delete(c.sink.open, c)
+	c.sink.mu.Unlock()
+	c.sink.poke()
 }
 
 // Close ends the connection. Until that is done, its owner may yet hear of it.
 func (c *owned) Close() error {
-	err := c.Conn.Close()
+	err := c.TCPConn.Close()
 	c.ended()
 	return err
 }

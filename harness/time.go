@@ -37,6 +37,11 @@ func (h *host) lasts(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / (1 + h.rate))
 }
 
+// counts is what the node's clocks count while d passes.
+func (h *host) counts(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 + h.rate))
+}
+
 // setClock sets the node's real-time clock by so much ("1h0m0s", "-5m0s"), or
 // lets all its clocks run so fast from now on ("x1.5", "x0.5").
 func (w *World) setClock(h *host, how string) error {
@@ -59,7 +64,7 @@ func (w *World) setClock(h *host, how string) error {
 
 // answerClock answers a clock read.
 func (w *World) answerClock(t *Thread, h *node.Held) error {
-	if h.Nr == unix.SYS_CLOCK_GETTIME && (int32(h.Args[0]) == unix.CLOCK_PROCESS_CPUTIME_ID || int32(h.Args[0]) == unix.CLOCK_THREAD_CPUTIME_ID || int32(h.Args[0]) < 0) {
+	if h.Nr == unix.SYS_CLOCK_GETTIME && countsCPU(int32(h.Args[0])) {
 		h.Continue() // CPU time is what it is
 		return nil
 	}
@@ -96,6 +101,10 @@ func (w *World) answerClock(t *Thread, h *node.Held) error {
 	return nil
 }
 
+func countsCPU(clock int32) bool {
+	return clock == unix.CLOCK_PROCESS_CPUTIME_ID || clock == unix.CLOCK_THREAD_CPUTIME_ID || clock < 0
+}
+
 func monotonic(clock int32) bool {
 	switch clock {
 	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_TAI:
@@ -122,9 +131,7 @@ func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
 		}
 	}
 	if h.Nr == unix.SYS_NANOSLEEP && t.proc.runtime(d) {
-		c.ordinary, t.call = true, c
-		h.Continue()
-		return nil
+		return t.pass(h, c)
 	}
 	t.call, t.trap = c, h
 	t.sleepFor(d, w.now)
@@ -143,6 +150,7 @@ func (w *World) fallAsleep(t *Thread, h *node.Held, c *call) error {
 func (w *World) begin(p *Process, h *node.Held) error {
 	if !p.begun {
 		p.begun = true
+		p.dropTimers(func(t *timer) bool { return t.id < 0 }) // the others do not survive an exec
 		var random [16]byte
 		p.fill(random[:])
 		if err := node.PrepareTimed(p.pid, random); err != nil {
@@ -215,6 +223,13 @@ func readTimespec(tid int, addr uint64) (time.Duration, error) {
 	return time.Duration(min(words[0], most))*time.Second + time.Duration(words[1]), nil
 }
 
+// Rounds are what a sleeper, or a timer, has seen since it last went round.
+type rounds struct {
+	woke      uint64 // version of the share when it last woke; 0 if it has not
+	idle      int    // how often it has woken since without any change
+	overslept int    // the world's, when it last woke
+}
+
 // A rest is whether a sleeper may wake, and when.
 type rest int
 
@@ -225,7 +240,7 @@ const (
 	later                 // nothing has changed, but its horizon lets more time pass
 )
 
-// waking says whether the process, asleep, may wake up now.
+// waking says whether a sleeper of the process may wake up now.
 //
 // A program that polls, and has gone round once without any change on the
 // share since, would go round again and find what it found: it reads the same
@@ -233,17 +248,17 @@ const (
 // lock that expires, a limit of tries. Programs with a horizon are therefore
 // woken later and later, each time after twice as long, until the horizon: a
 // sleep may take longer than was asked for, so no program can object. A
-// program that counts its own rounds sees as many as there are doublings. Who
-// polls by children that sleep, as a shell does, is one program with them. When
-// one has overslept, the others may wake at that time too: what expires then
-// expires for all.
-func (w *World) waking(p *Process) rest {
+// program that counts its own rounds sees as many as there are doublings. A
+// timer that expires again and again is such a sleeper too. When one has
+// overslept, the others may wake at that time too: what expires then expires for
+// all.
+func (w *World) waking(p *Process, r *rounds) rest {
 	switch {
-	case p.woke == 0 || p.woke != w.store.Version():
+	case r.woke == 0 || r.woke != w.store.Version():
 		return fresh
-	case p.horizon() > 0 && p.overslept != w.overslept:
+	case p.horizon() > 0 && r.overslept != w.overslept:
 		return overtaken
-	case w.now+w.jump(p) <= p.horizon():
+	case w.now+r.jump() <= p.horizon():
 		return later
 	}
 	return fast
@@ -251,16 +266,14 @@ func (w *World) waking(p *Process) rest {
 
 // horizon is that of the program that the process is, or comes from.
 func (p *Process) horizon() time.Duration {
-	for p.program == nil && p.parent != nil {
-		p = p.parent
-	}
-	if p.program == nil {
+	root := p.root()
+	if root.program == nil {
 		return 0
 	}
-	if p.program.Horizon == 0 && !p.program.Single {
+	if root.program.Horizon == 0 && !root.program.Single {
 		return defaultHorizon
 	}
-	return p.program.Horizon
+	return root.program.Horizon
 }
 
 // defaultHorizon is twice the lifetime of the longest of Mailman's locks. What a
@@ -269,33 +282,40 @@ const defaultHorizon = 60 * time.Hour
 
 // jump is how long a sleeper that sees no change oversleeps. The first few
 // times it does not: many a program sleeps a few times and is done.
-func (w *World) jump(p *Process) time.Duration {
+func (r *rounds) jump() time.Duration {
 	const punctual = 10
-	if p.idle < punctual {
+	if r.idle < punctual {
 		return 0
 	}
-	return time.Second << (p.idle - punctual)
+	return time.Second << (r.idle - punctual)
 }
 
-// wake moves the time to the thread's wake-up, and wakes it.
+// wake moves the time to the thread's wake-up, and wakes it. Who polls by
+// children that sleep, as a shell does, goes round with them, unless it sleeps
+// itself.
 func (w *World) wake(t *Thread) {
-	p := t.proc
 	w.now = max(w.now, t.until)
-	switch w.waking(p) {
+	w.goRound(t.proc, &t.rounds)
+	for m := t.maker; m != nil && !m.asleep; m = m.maker {
+		m.rounds = t.rounds
+	}
+	t.timeOut()
+}
+
+// goRound lets a sleeper oversleep if it sees no change, and notes what it will
+// see.
+func (w *World) goRound(p *Process, r *rounds) {
+	switch w.waking(p, r) {
 	case later:
-		if by := w.jump(p); by > 0 {
+		if by := r.jump(); by > 0 {
 			w.now += by
 			w.overslept++
 		}
-		p.idle++
+		r.idle++
 	case fresh:
-		p.idle = 0
+		r.idle = 0
 	}
-	p.woke, p.overslept = w.store.Version(), w.overslept
-	for q := p.parent; q != nil; q = q.parent {
-		q.woke, q.idle, q.overslept = p.woke, p.idle, p.overslept
-	}
-	t.timeOut()
+	r.woke, r.overslept = w.store.Version(), w.overslept
 }
 
 // endSleep ends the thread's sleep: its call returns with an error, or with 0.

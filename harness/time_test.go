@@ -13,61 +13,75 @@ import (
 	"screwtape/harness/schedule"
 )
 
-// An hour is one program that sleeps an hour and prints what its clock says of
-// that.
+// An hour is one program that sleeps an hour, in one way or in several, and
+// prints what its clocks say of that.
 type hour struct {
 	name string
 	args []string
 	env  []string
 }
 
-// hours are all of {static C, dynamic C, python3, perl, sh, static Go} x {each
-// clock, each kind of sleep, child, thread} that there are.
+// hours are all of {static C, dynamic C, Python, Perl, sh, static Go} x {each
+// clock, each kind of sleep} x {by itself, in a child, in a thread} that there
+// are. A shell has no threads, and sleeps by a child; a signal of alarm(2) goes
+// to the main thread in Python and Perl, so none sleeps so in another.
 func hours(t *testing.T) []hour {
 	t.Helper()
 	var list []hour
 	add := func(name string, env []string, args ...string) { list = append(list, hour{name, args, env}) }
+	places := []string{"", "child", "thread"}
+	in := func(name, place string) string { return strings.TrimSuffix(name+" in a "+place, " in a ") }
 	for _, kind := range []string{"static", "dynamic"} {
-		exe := compileC(t, kind)
+		exe := compileC(t, kind, "hour.c")
 		if exe == "" {
 			continue
 		}
 		for _, how := range []string{"clock_nanosleep", "absolute", "nanosleep", "sleep", "select", "pselect", "poll", "poll-files",
-			"select-files", "ppoll", "epoll", "futex", "cond", "alarm", "setitimer", "timerfd", "timer_create", "rcvtimeo"} {
-			add(kind+" C, "+how, nil, exe, how, "monotonic")
+			"select-files", "ppoll", "epoll", "epoll_pwait", "epoll_pwait2", "futex", "cond", "sem_timedwait", "alarm", "setitimer", "periods",
+			"timerfd", "timerfd-periods", "timer_create", "timer_thread", "timer_none", "sigtimedwait",
+			"rcvtimeo", "rcvtimeo-read", "rcvtimeo-readv", "rcvtimeo-dup", "rcvtimeo-recvmmsg"} {
+			for _, place := range places {
+				add(in(kind+" C, "+how, place), nil, strings.Fields(exe+" "+how+" monotonic "+place)...)
+			}
 		}
-		for _, clock := range []string{"realtime", "boottime", "coarse", "raw", "time", "gettimeofday"} {
+		for _, clock := range []string{"realtime", "realtime_coarse", "monotonic_coarse", "boottime", "raw", "tai", "time", "gettimeofday"} {
 			add(kind+" C, clock "+clock, nil, exe, "sleep", clock)
 		}
-		add(kind+" C, child", nil, exe, "sleep", "monotonic", "child")
-		add(kind+" C, thread", nil, exe, "cond", "monotonic", "thread")
 	}
-	if exe := compileGo(t); exe != "" {
-		for _, procs := range []string{"GOMAXPROCS=1", "GOMAXPROCS=2"} {
-			for _, how := range []string{"sleep", "after", "context"} {
-				add("Go, "+procs+", "+how, []string{procs}, exe, how)
+	exe := compileGo(t)
+	for _, place := range places {
+		if exe != "" {
+			for _, procs := range []string{"GOMAXPROCS=1", "GOMAXPROCS=2"} {
+				add(in("Go, "+procs, place), []string{procs}, strings.Fields(exe+" "+place)...)
 			}
-			add("Go, "+procs+", goroutine", []string{procs}, exe, "sleep", "goroutine")
+		}
+		for _, script := range []struct{ name, interpreter, file string }{
+			{"python3", "python3", "hour.py"}, {"python2", "python2.7", "hour2.py"}, {"perl", "perl", "hour.pl"},
+		} {
+			path := real(script.interpreter)
+			file, err := filepath.Abs("testdata/time/" + script.file)
+			if path == "" || err != nil {
+				t.Logf("SKIPPED: no %s on this machine", script.interpreter)
+				continue
+			}
+			add(in(script.name, place), nil, strings.Fields(path+" "+file+" "+place)...)
 		}
 	}
-	script := func(name, interpreter string, flags []string, text string) {
-		if path := real(interpreter); path != "" {
-			add(name, nil, append(append([]string{path}, flags...), text)...)
-		} else {
-			t.Logf("SKIPPED: no %s on this machine", interpreter)
-		}
-	}
-	script("python3, sleep", "python3", []string{"-c"}, "import time; a=time.time(); time.sleep(3600); print(round(time.time()-a))")
-	script("python3, monotonic", "python3", []string{"-c"}, "import time; a=time.monotonic(); time.sleep(3600); print(round(time.monotonic()-a))")
-	script("python3, event", "python3", []string{"-c"}, "import time, threading; a=time.time(); threading.Event().wait(3600); print(round(time.time()-a))")
-	script("python3, thread", "python3", []string{"-c"}, "import time, threading; a=time.time(); t=threading.Thread(target=time.sleep, args=(3600,)); t.start(); t.join(); print(round(time.time()-a))")
-	script("python3, child", "python3", []string{"-c"}, "import time, os; a=time.time()\nif os.fork()==0: time.sleep(3600); os._exit(0)\nos.wait(); print(round(time.time()-a))")
-	script("python3, select", "python3", []string{"-c"}, "import time, select, os; a=time.time(); r, w = os.pipe(); print(select.select([r],[],[],3600)[0] or round(time.time()-a))")
-	script("python2, sleep", "python2.7", []string{"-c"}, "import time; a=time.time(); time.sleep(3600); print(int(round(time.time()-a)))")
-	script("perl, sleep", "perl", []string{"-e"}, "$a=time; sleep 3600; print time-$a, \"\\n\"")
-	script("perl, alarm", "perl", []string{"-e"}, "$SIG{ALRM}=sub{}; $a=time; alarm 3600; select undef,undef,undef,7200; print time-$a, \"\\n\"")
-	script("sh, sleep", "sh", []string{"-c"}, "a=$(date +%s); sleep 3600; b=$(date +%s); echo $((b-a))")
+	const sh = "a=$(date +%s); sleep 3600; b=$(date +%s); echo $((b-a))"
+	add("sh", nil, "/bin/sh", "-c", sh)
+	add("sh in a child", nil, "/bin/sh", "-c", "("+sh+") & wait")
 	return list
+}
+
+// bare is what starts a program of such a kind and does nothing.
+func (h hour) bare() []string {
+	switch base := filepath.Base(h.args[0]); {
+	case strings.HasPrefix(base, "python"), strings.HasPrefix(base, "sh"):
+		return []string{h.args[0], "-c", ""}
+	case strings.HasPrefix(base, "perl"):
+		return []string{h.args[0], "-e", ""}
+	}
+	return nil
 }
 
 // real finds a program, behind the scripts with which pyenv dispatches, or
@@ -88,15 +102,15 @@ func real(name string) string {
 	return path
 }
 
-func compileC(t *testing.T, kind string) string {
+func compileC(t *testing.T, kind, file string) string {
 	t.Helper()
 	cc, err := exec.LookPath("cc")
 	if err != nil {
 		t.Log("SKIPPED: no C compiler on this machine")
 		return ""
 	}
-	exe := filepath.Join(t.TempDir(), "hour-"+kind)
-	args := []string{"-o", exe, "testdata/time/hour.c", "-pthread"}
+	exe := filepath.Join(t.TempDir(), kind)
+	args := []string{"-o", exe, "testdata/time/" + file, "-pthread"}
 	if kind == "static" {
 		args = append(args, "-static")
 	}
@@ -120,29 +134,55 @@ func compileGo(t *testing.T) string {
 }
 
 // A program in virtual time that sleeps an hour finds its clock an hour on, and
-// the schedule is over at once.
+// the schedule is over at once. How soon is logged.
 func TestHour(t *testing.T) {
 	for _, h := range hours(t) {
 		t.Run(h.name, func(t *testing.T) {
-			test := &Test{Name: "hour", Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{{
-				Node: "a", Name: "hour", Path: h.args[0], Args: h.args, Env: append(h.env, "PATH="+os.Getenv("PATH")), Timed: true, Late: true, Once: true, Horizon: 2 * time.Hour,
-			}}}
-			w, err := NewWorld(test)
-			if err != nil {
-				t.Fatal(err)
+			r := playTimed(t, h.args, h.env)
+			for _, l := range r.Logs {
+				if !strings.HasSuffix(" "+l.Text, " 3600") {
+					t.Errorf("it wrote %q, not 3600", l.Text)
+				}
 			}
-			defer w.Close()
-			r, err := w.Play(schedule.Canonical(), Options{})
-			if err != nil {
-				t.Fatal(err)
+			if len(r.Logs) == 0 || t.Failed() {
+				t.Fatalf("it wrote %d lines\n%s", len(r.Logs), r.Log())
 			}
-			want := []history.Line{{Process: "a/hour", Text: "3600"}}
-			if len(r.Logs) != 1 || r.Logs[0] != want[0] {
-				t.Errorf("it wrote %v, not 3600\n%s", r.Logs, r.Log())
+			text := fmt.Sprintf("%.0f ms for %d hours", 1000*r.Seconds, distinct(r.Logs))
+			if bare := h.bare(); bare != nil {
+				text += fmt.Sprintf("; a bare start is %.0f ms", 1000*playTimed(t, bare, h.env).Seconds)
 			}
-			t.Logf("%.0f ms", 1000*r.Seconds)
+			t.Log(text)
 		})
 	}
+}
+
+// distinct counts the ways in which a program has slept: the first words of its
+// lines.
+func distinct(lines []history.Line) int {
+	ways := map[string]bool{}
+	for _, l := range lines {
+		ways[strings.Fields(l.Text + " .")[0]] = true
+	}
+	return len(ways)
+}
+
+// timedTest is a test of one program in virtual time.
+func timedTest(args, env []string) *Test {
+	return &Test{Name: "timed", Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{{
+		Node: "a", Name: "timed", Path: args[0], Args: args, Env: append(env, "PATH="+os.Getenv("PATH")), Timed: true, Late: true, Once: true,
+	}}}
+}
+
+// playTimed plays a schedule of one program in virtual time.
+func playTimed(t *testing.T, args, env []string) *Result {
+	t.Helper()
+	w := newWorld(t, timedTest(args, env))
+	defer w.Close()
+	r, err := w.Play(schedule.Canonical(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // A lock by mkdir, held for a while and waited for, in two languages. What they
@@ -292,6 +332,47 @@ b/%[1]s mkdir lock = EEXIST
 				t.Errorf("b took the dead holder's lock after %v, not after 30 h\n%s", taken, r.Log())
 			}
 			t.Logf("taken after %v of virtual time; %d decisions, %.0f ms", taken, len(r.Steps), 1000*r.Seconds)
+		})
+	}
+}
+
+// A program that should end and polls for what never comes, by whatever clock, is
+// given up at its horizon, and that is said; one that ends, or need not, is not.
+func TestHorizon(t *testing.T) {
+	const poll = `while ! test -e /shared/%s; do sleep 60; done`
+	const timer = "import signal\nsignal.signal(signal.SIGALRM, lambda *_: None)\nsignal.setitimer(signal.ITIMER_REAL, 1, 1)\nwhile True: signal.pause()"
+	for _, tc := range []struct {
+		name    string
+		args    []string
+		once    bool
+		bounded string
+	}{
+		{"polls", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, true, "the horizon of a/timed, 60h0m0s"},
+		{"finds", []string{"/bin/sh", "-c", fmt.Sprintf(poll, ".")}, true, ""},
+		{"serves", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, false, ""},
+		{"periodic timer", []string{real("python3"), "-c", timer}, true, "the horizon of a/timed, 60h0m0s"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.args[0] == "" {
+				t.Skip("SKIPPED: no python3 on this machine")
+			}
+			test := timedTest(tc.args, nil)
+			test.Programs[0].Once = tc.once
+			tape, err := schedule.Parse("start.tape", strings.NewReader("screwtape tape 1\ncalls: named\n\na/timed start\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := newWorld(t, test).Replay(tape, Options{Fresh: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Bounded != tc.bounded {
+				t.Errorf("bounded: %q, want %q", r.Bounded, tc.bounded)
+			}
+			if want := map[bool]string{true: "valid", false: "unknown"}[tc.bounded == ""]; string(r.Verdict.Verdict) != want {
+				t.Errorf("%v, want %s", r.Verdict, want)
+			}
+			t.Logf("%d decisions, %.0f ms", len(r.Steps), 1000*r.Seconds)
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -18,14 +19,31 @@ import (
 // timer_settime(2) or timerfd_settime(2). The kernel's own is not armed: that it
 // expires is a decision.
 type timer struct {
-	name  string
-	until time.Duration // virtual time; 0 while it is not set
-	every time.Duration // period; 0 is once
-	sig   unix.Signal   // what it sends, unless it is a file
-	tid   int           // to which thread; 0 is the process
-	file  int           // our descriptor of a timerfd, or -1
-	clock int32         // which clock its absolute times are of
+	name    string
+	until   time.Duration // virtual time; 0 while it is not set
+	every   time.Duration // period; 0 is once
+	clock   int32         // which clock its absolute times are of
+	file    int           // our descriptor of a timerfd, or -1
+	fd      int           // and the program's
+	id      int32         // of timer_create(2); or -1
+	event   sigevent      // what it sends then
+	overrun int           // how often it expired while that waited to be taken
+	rounds
 }
+
+// A sigevent is how a timer of timer_create(2) tells that it has expired; see
+// sigevent(3type).
+type sigevent struct {
+	value  uint64
+	sig    unix.Signal
+	notify uint32
+	tid    int // in the node, for sigevThreadID
+}
+
+const (
+	sigevSignal   = 0 // SIGEV_SIGNAL
+	sigevThreadID = 4 // SIGEV_THREAD_ID: what SIGEV_THREAD is made of
+)
 
 // timer is the process's timer of that name, made if need be.
 func (p *Process) timer(name string) *timer {
@@ -34,69 +52,126 @@ func (p *Process) timer(name string) *timer {
 			return t
 		}
 	}
-	t := &timer{name: name, file: -1, sig: unix.SIGALRM}
+	t := &timer{name: name, file: -1, id: -1, event: sigevent{sig: unix.SIGALRM}}
 	p.timers = append(p.timers, t)
 	slices.SortFunc(p.timers, func(a, b *timer) int { return strings.Compare(a.name, b.name) })
 	return t
 }
 
-// set sets the timer, and gives how long it still had.
-func (t *timer) set(in, every, now time.Duration) (left time.Duration) {
-	if t.until != 0 {
-		left = max(t.until-now, time.Microsecond)
-	}
+// set sets the timer.
+func (t *timer) set(in, every, now time.Duration) {
 	t.until, t.every = 0, every
 	if in > 0 {
 		t.until = now + in
 	}
-	return left
+}
+
+// left is how long it is until the timer expires, by the node's clock; 0 is
+// never.
+func (w *World) left(p *Process, t *timer) time.Duration {
+	if t.until == 0 {
+		return 0
+	}
+	return max(p.host.counts(t.until-w.now), time.Microsecond)
 }
 
 // ring lets the process's timer expire: time moves to it, and the signal comes,
-// or its file becomes readable.
+// or its file becomes readable. Of a timer that is late by more than its period
+// the periods that were missed are counted, as the kernel does.
 func (w *World) ring(p *Process, name string) error {
 	t := p.timer(name)
 	w.now = max(w.now, t.until)
+	w.goRound(p, &t.rounds)
+	missed, due := 0, t.until
 	t.until = 0
 	if t.every > 0 {
-		t.until = w.now + t.every
+		missed = int((w.now - due) / t.every)
+		t.until = due + time.Duration(missed+1)*t.every
 	}
 	if t.file >= 0 {
-		return expire(t.file)
+		return expire(t.file, uint64(1+missed))
 	}
-	if t.tid != 0 {
-		unix.Tgkill(p.pid, t.tid, t.sig)
-	} else {
-		unix.Kill(p.pid, t.sig)
+	if t.id < 0 {
+		unix.Kill(p.pid, t.event.sig)
+	} else if !t.send(p, missed) {
+		return nil
 	}
-	w.signalled(p, t.sig)
+	w.signalled(p, t.event.sig)
 	return nil
 }
 
-// expire makes a timerfd readable, and waits until it has been; who waits for
-// it may have read it by then.
-func expire(fd int) error {
-	now := unix.ItimerSpec{Value: unix.Timespec{Nsec: 1}}
-	if err := unix.TimerfdSettime(fd, 0, &now, nil); err != nil {
-		return fmt.Errorf("let a timer expire: %w", err)
-	}
-	for {
-		var left unix.ItimerSpec
-		if err := unix.TimerfdGettime(fd, &left); err != nil {
-			return fmt.Errorf("let a timer expire: %w", err)
+// send sends what a timer of timer_create(2) sends, with the marks that show the
+// C library which timer it was, and reports whether it has: a signal that still
+// waits to be taken only gets another overrun (timer_getoverrun(2)).
+func (t *timer) send(p *Process, missed int) bool {
+	tid := p.pid
+	if t.event.notify == sigevThreadID {
+		thread := p.threadInNode(t.event.tid)
+		if thread == nil {
+			return false // it has ended
 		}
-		if left.Value == (unix.Timespec{}) {
-			return nil
-		}
-		time.Sleep(time.Microsecond)
+		tid = thread.tid
+	} else if t.event.notify != sigevSignal {
+		return false
 	}
+	s, err := readSignals(tid)
+	pending := s.own
+	if t.event.notify == sigevSignal {
+		pending = s.shared
+	}
+	if err != nil || pending&(1<<(t.event.sig-1)) != 0 {
+		t.overrun += 1 + missed
+		return false
+	}
+	t.overrun = missed
+	const siTimer = -2 // SI_TIMER
+	info := struct {
+		sig, errno, code, _ int32
+		id, overrun         int32
+		value               uint64
+		_                   [96]byte
+	}{sig: int32(t.event.sig), code: siTimer, id: t.id, overrun: int32(missed), value: t.event.value}
+	var errno unix.Errno
+	if t.event.notify == sigevThreadID {
+		_, _, errno = unix.Syscall6(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(p.pid), uintptr(tid), uintptr(t.event.sig), uintptr(unsafe.Pointer(&info)), 0, 0)
+	} else {
+		_, _, errno = unix.Syscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(p.pid), uintptr(t.event.sig), uintptr(unsafe.Pointer(&info)))
+	}
+	return errno == 0
 }
 
-// setAlarm keeps alarm(2) and setitimer(2).
+// expire lets a timerfd have expired so many times more (ioctl(2) of
+// timerfd_create(2)), and whoever waits for it read that.
+func expire(fd int, times uint64) error {
+	times += uint64(fdinfo("self", fd, "ticks"))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), setTicks, uintptr(unsafe.Pointer(&times)))
+	if errno != 0 {
+		return fmt.Errorf("let a timer expire: %w (it takes a kernel with CONFIG_CHECKPOINT_RESTORE)", errno)
+	}
+	return nil
+}
+
+const setTicks = 0x40085400 // TFD_IOC_SET_TICKS
+
+// fdinfo is a number in what proc_pid_fdinfo(5) says of a descriptor.
+func fdinfo(pid string, fd int, key string) int {
+	b, _ := os.ReadFile("/proc/" + pid + "/fdinfo/" + strconv.Itoa(fd))
+	for line := range strings.Lines(string(b)) {
+		if k, value, _ := strings.Cut(line, ":"); k == key {
+			n, _ := strconv.Atoi(strings.TrimSpace(value))
+			return n
+		}
+	}
+	return 0
+}
+
+// setAlarm keeps alarm(2), setitimer(2) and getitimer(2).
 func (w *World) setAlarm(t *Thread, h *node.Held) error {
-	alarm := t.proc.timer("alarm")
+	p := t.proc
+	alarm := p.timer("alarm")
+	left, before := w.left(p, alarm), alarm.every
 	if h.Nr == unix.SYS_ALARM {
-		left := alarm.set(t.proc.host.lasts(time.Duration(uint32(h.Args[0]))*time.Second), 0, w.now)
+		alarm.set(p.host.lasts(time.Duration(uint32(h.Args[0]))*time.Second), 0, w.now)
 		h.Return(int64((left+time.Second-1)/time.Second), 0)
 		return nil
 	}
@@ -104,15 +179,18 @@ func (w *World) setAlarm(t *Thread, h *node.Held) error {
 		h.Continue()
 		return nil
 	}
-	every, in, err := readInterval(t.tid, h.Args[1], time.Microsecond)
-	if err != nil {
-		h.Return(0, unix.EFAULT)
-		return nil
+	old := h.Args[1]
+	if h.Nr == unix.SYS_SETITIMER {
+		every, in, err := readInterval(t.tid, h.Args[1], time.Microsecond)
+		if err != nil {
+			h.Return(0, unix.EFAULT)
+			return nil
+		}
+		alarm.set(p.host.lasts(in), p.host.lasts(every), w.now)
+		old = h.Args[2]
 	}
-	before := alarm.every
-	left := alarm.set(t.proc.host.lasts(in), t.proc.host.lasts(every), w.now)
-	if h.Args[2] != 0 {
-		writeInterval(t.tid, h.Args[2], before, left, time.Microsecond)
+	if old != 0 {
+		writeInterval(t.tid, old, p.host.counts(before), left, time.Microsecond)
 	}
 	h.Return(0, 0)
 	return nil
@@ -120,83 +198,120 @@ func (w *World) setAlarm(t *Thread, h *node.Held) error {
 
 // setTimer keeps timers of timer_create(2) and timerfd_create(2).
 func (w *World) setTimer(t *Thread, h *node.Held) error {
-	p := t.proc
 	switch h.Nr {
 	case unix.SYS_TIMER_CREATE:
-		p.created++
-		made := p.timer(fmt.Sprintf("timer%d", p.created-1))
-		made.clock = int32(h.Args[0])
-		if h.Args[1] != 0 {
-			// struct sigevent: a value of 8 bytes, the signal, how to
-			// notify, and then the thread.
-			b, err := node.ReadBytes(t.tid, h.Args[1], 20)
-			if err != nil {
-				h.Return(0, unix.EFAULT)
-				return nil
-			}
-			made.sig = unix.Signal(binary.LittleEndian.Uint32(b[8:]))
-			if binary.LittleEndian.Uint32(b[12:])&sigevThreadID != 0 {
-				made.tid = int(binary.LittleEndian.Uint32(b[16:]))
-			}
+		return w.createTimer(t, h)
+	case unix.SYS_TIMERFD_SETTIME, unix.SYS_TIMERFD_GETTIME:
+		if set := t.proc.timerfd(int(int32(h.Args[0])), h.Nr == unix.SYS_TIMERFD_SETTIME); set != nil {
+			return w.armTimer(t, h, set)
 		}
-		id := binary.LittleEndian.AppendUint32(nil, uint32(p.created-1))
-		if node.WriteBytes(t.tid, h.Args[2], id) != nil {
+		h.Continue() // no timer, or one that was never set
+		return nil
+	}
+	i := slices.IndexFunc(t.proc.timers, func(o *timer) bool { return o.id >= 0 && o.id == int32(h.Args[0]) })
+	if i < 0 {
+		h.Continue() // of a clock that counts CPU time, or none
+		return nil
+	}
+	switch h.Nr {
+	case unix.SYS_TIMER_DELETE:
+		t.proc.timers = slices.Delete(t.proc.timers, i, i+1)
+		h.Return(0, 0)
+		return nil
+	case unix.SYS_TIMER_GETOVERRUN:
+		h.Return(int64(t.proc.timers[i].overrun), 0)
+		return nil
+	}
+	return w.armTimer(t, h, t.proc.timers[i])
+}
+
+// firstTimer is the number of the first timer that a process makes: the kernel,
+// which makes those that count CPU time, begins at 0.
+const firstTimer = 1 << 16
+
+func (w *World) createTimer(t *Thread, h *node.Held) error {
+	clock := int32(h.Args[0])
+	if countsCPU(clock) {
+		h.Continue()
+		return nil
+	}
+	id := int32(firstTimer + t.proc.created)
+	event := sigevent{sig: unix.SIGALRM, value: uint64(id)}
+	if h.Args[1] != 0 {
+		b, err := node.ReadBytes(t.tid, h.Args[1], 20) // of struct sigevent
+		if err != nil {
 			h.Return(0, unix.EFAULT)
 			return nil
 		}
-	case unix.SYS_TIMER_DELETE:
-		name := fmt.Sprintf("timer%d", int32(h.Args[0]))
-		p.timers = slices.DeleteFunc(p.timers, func(t *timer) bool { return t.name == name })
-	default:
-		return w.armTimer(t, h)
+		word := binary.LittleEndian.Uint32
+		event = sigevent{binary.LittleEndian.Uint64(b), unix.Signal(word(b[8:])), word(b[12:]), int(word(b[16:]))}
 	}
-	h.Return(0, 0)
-	return nil
-}
-
-const sigevThreadID = 4 // SIGEV_THREAD_ID
-
-func (w *World) armTimer(t *Thread, h *node.Held) error {
-	p := t.proc
-	every, in, err := readInterval(t.tid, h.Args[2], time.Nanosecond)
-	if err != nil {
+	if node.WriteBytes(t.tid, h.Args[2], binary.LittleEndian.AppendUint32(nil, uint32(id))) != nil {
 		h.Return(0, unix.EFAULT)
 		return nil
 	}
-	id := int(int32(h.Args[0]))
-	var set *timer
-	if h.Nr == unix.SYS_TIMERFD_SETTIME {
-		set = p.timer(fmt.Sprintf("timerfd%d", id))
-		if set.file < 0 {
-			if set.file, err = node.CloneFile(p.pid, id); err != nil {
-				h.Continue() // no timer: the kernel will say so
-				return nil
-			}
-		}
-		set.clock = timerClock(t.tid, id)
-		unix.TimerfdSettime(set.file, 0, &unix.ItimerSpec{}, nil) // forget what has expired
-	} else {
-		set = p.timer(fmt.Sprintf("timer%d", id))
-	}
-	if h.Args[1]&1 != 0 && in > 0 { // TIMER_ABSTIME, TFD_TIMER_ABSTIME
-		in = max(in-w.reads(p, set.clock), time.Nanosecond)
-	}
-	before := set.every
-	left := set.set(p.host.lasts(in), p.host.lasts(every), w.now)
-	if h.Args[3] != 0 {
-		writeInterval(t.tid, h.Args[3], before, left, time.Nanosecond)
-	}
+	made := t.proc.timer(fmt.Sprintf("timer%d", t.proc.created))
+	made.id, made.clock, made.event = id, clock, event
+	t.proc.created++
 	h.Return(0, 0)
 	return nil
 }
 
-// timerClock is the clock of a timerfd, from proc_pid_fdinfo(5).
-func timerClock(tid, fd int) int32 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", tid, fd))
-	_, rest, _ := strings.Cut(string(b), "clockid:")
-	line, _, _ := strings.Cut(rest, "\n")
-	n, _ := strconv.Atoi(strings.TrimSpace(line))
-	return int32(n)
+// timerfd is the process's timer with this descriptor, by whatever number it was
+// set; nil where there is none. It is made if make is set.
+func (p *Process) timerfd(fd int, make bool) *timer {
+	for _, t := range p.timers {
+		if t.file >= 0 && sameFile(t.file, p.pid, fd) {
+			return t
+		}
+	}
+	if !make {
+		return nil
+	}
+	file, err := node.CloneFile(p.pid, fd)
+	if err != nil {
+		return nil
+	}
+	name := fmt.Sprintf("timerfd%d", fd)
+	p.dropTimers(func(t *timer) bool { return t.name != name }) // that was closed
+	t := p.timer(name)
+	t.file, t.fd = file, fd
+	t.clock = int32(fdinfo(strconv.Itoa(p.pid), fd, "clockid"))
+	return t
+}
+
+// sameFile reports whether our descriptor and one of a process are of one open
+// file (kcmp(2)).
+func sameFile(ours, pid, fd int) bool {
+	const kcmpFile = 0 // KCMP_FILE
+	r, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(os.Getpid()), uintptr(pid), kcmpFile, uintptr(ours), uintptr(fd), 0)
+	return errno == 0 && r == 0
+}
+
+// armTimer sets a timer, or tells what it is set to.
+func (w *World) armTimer(t *Thread, h *node.Held, set *timer) error {
+	p := t.proc
+	left, before, old := w.left(p, set), set.every, h.Args[1]
+	if h.Nr == unix.SYS_TIMER_SETTIME || h.Nr == unix.SYS_TIMERFD_SETTIME {
+		every, in, err := readInterval(t.tid, h.Args[2], time.Nanosecond)
+		if err != nil {
+			h.Return(0, unix.EFAULT)
+			return nil
+		}
+		if h.Args[1]&1 != 0 && in > 0 { // TIMER_ABSTIME, TFD_TIMER_ABSTIME
+			in = max(in-w.reads(p, set.clock), time.Nanosecond)
+		}
+		if set.file >= 0 {
+			unix.TimerfdSettime(set.file, 0, &unix.ItimerSpec{}, nil) // forget what has expired
+		}
+		set.set(p.host.lasts(in), p.host.lasts(every), w.now)
+		set.overrun, old = 0, h.Args[3]
+	}
+	if old != 0 {
+		writeInterval(t.tid, old, p.host.counts(before), left, time.Nanosecond)
+	}
+	h.Return(0, 0)
+	return nil
 }
 
 // readInterval reads a struct itimerspec, or itimerval with a unit of
@@ -216,12 +331,16 @@ func writeInterval(tid int, addr uint64, every, in, unit time.Duration) {
 		uint64(in/time.Second), uint64(in%time.Second/unit))
 }
 
-// closeTimers gives up what the process's timers hold.
-func (p *Process) closeTimers() {
-	for _, t := range p.timers {
+// dropTimers gives up the process's timers that keep says false of, and what
+// they hold.
+func (p *Process) dropTimers(keep func(*timer) bool) {
+	p.timers = slices.DeleteFunc(p.timers, func(t *timer) bool {
+		if keep(t) {
+			return false
+		}
 		if t.file >= 0 {
 			unix.Close(t.file)
 		}
-	}
-	p.timers, p.created = nil, 0
+		return true
+	})
 }

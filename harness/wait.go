@@ -19,6 +19,8 @@ type wait struct {
 	files   []unix.PollFd // any of these
 	word    uint64        // or this address of 4 bytes ...
 	value   uint32        // ... holding another value; 0 is none
+	signals uint64        // or any signal of this set: sigtimedwait(2)
+	mask    *uint64       // the signals that are blocked meanwhile, if not the thread's: ppoll(2) and its kin
 	expired func() unix.Errno
 }
 
@@ -41,71 +43,99 @@ func (t *Thread) timeOut() {
 	t.endSleep(errno)
 }
 
-// goOn lets the waiting calls of which something has come go on, and reports
-// whether there were any.
+// goOn lets the calls go on that wait for nothing any more, and reports whether
+// there were any.
 func (w *World) goOn() bool {
 	any := false
 	for _, p := range w.all() {
+		if p.paused {
+			continue
+		}
+		any = p.interrupted(w.now) || any
 		for _, t := range p.threads {
-			if t.wait == nil || !t.asleep || p.paused {
-				continue
-			}
-			if t.wait.word != 0 {
-				if b, err := node.ReadBytes(t.tid, t.wait.word, 4); err == nil && binary.LittleEndian.Uint32(b) != t.wait.value {
-					t.endSleep(unix.EAGAIN)
-					any = true
-				}
-				continue
-			}
-			if n, err := unix.Poll(t.wait.files, 0); n > 0 && err == nil {
-				h := t.trap
-				t.trap, t.asleep = nil, false
-				t.wait.close()
-				t.wait = nil
-				h.Continue()
-				any = true
-			}
+			any = t.find() || any
 		}
 	}
 	return any
+}
+
+// find lets the thread's wait find that what it waits for has come, if it has.
+func (t *Thread) find() bool {
+	if !t.asleep || t.wait == nil {
+		return false
+	}
+	if t.wait.word != 0 {
+		b, err := node.ReadBytes(t.tid, t.wait.word, 4)
+		if err != nil || binary.LittleEndian.Uint32(b) == t.wait.value {
+			return false
+		}
+		t.endSleep(unix.EAGAIN)
+		return true
+	}
+	if n, err := unix.Poll(t.wait.files, 0); n <= 0 || err != nil {
+		return false
+	}
+	t.stopWaiting()
+	return true
+}
+
+// stopWaiting lets the thread's wait happen: the kernel will find what it waits
+// for.
+func (t *Thread) stopWaiting() {
+	h := t.trap
+	t.trap, t.asleep = nil, false
+	t.wait.close()
+	t.wait = nil
+	h.Continue()
+}
+
+// pass lets a call happen that is no decision.
+func (t *Thread) pass(h *node.Held, c *call) error {
+	c.ordinary, t.call = true, c
+	h.Continue()
+	return nil
+}
+
+// await holds a call that waits, for so long at most.
+func (w *World) await(t *Thread, h *node.Held, c *call, wt *wait, d time.Duration) error {
+	t.call, t.trap, t.wait = c, h, wt
+	t.sleepFor(d, w.now)
+	w.beginsSleep()
+	return nil
 }
 
 // holdWait holds select(2), poll(2), epoll_wait(2) and their kin when they have
 // a time-out. Without one they wait in the kernel, where they are seen.
 func (w *World) holdWait(t *Thread, h *node.Held, c *call) error {
 	d, limited := waitTime(t.tid, h)
-	pass := func() error {
-		c.ordinary, t.call = true, c
-		h.Continue()
-		return nil
-	}
 	if !limited || d == 0 {
-		return pass()
+		return t.pass(h, c)
 	}
 	wanted, expired, err := waitFiles(t.tid, h)
 	if err != nil {
-		return pass() // the kernel will refuse it
+		return t.pass(h, c) // the kernel will refuse it
 	}
 	wt := &wait{expired: expired}
+	if wt.mask, err = waitMask(t.tid, h); err != nil {
+		return t.pass(h, c)
+	}
+	t.proc.poked = t.proc.poked || wt.mask != nil // it may unblock what has come already
 	for _, f := range wanted {
 		// We must not touch a file on the share, and need not: it is always
 		// ready.
 		if name, err := node.FilePath(t.tid, int(f.Fd)); err != nil || onShare(name) {
 			wt.close()
-			return pass()
+			return t.pass(h, c)
 		}
 		ours, err := node.CloneFile(t.proc.pid, int(f.Fd))
 		if err != nil {
 			wt.close()
-			return pass()
+			return t.pass(h, c)
 		}
 		f.Fd = int32(ours)
 		wt.files = append(wt.files, f)
 	}
-	t.call, t.trap, t.wait = c, h, wt
-	t.sleepFor(d, w.now)
-	w.beginsSleep()
-	return nil
+	return w.await(t, h, c, wt, d)
 }
 
 func onShare(path string) bool {
@@ -140,6 +170,34 @@ func waitTime(tid int, h *node.Held) (d time.Duration, limited bool) {
 		return pointer(h.Args[4], time.Nanosecond)
 	}
 	return 0, false
+}
+
+// waitMask is the set of signals that a waiting call blocks while it waits, or
+// nil where it has none of its own.
+func waitMask(tid int, h *node.Held) (*uint64, error) {
+	at := uint64(0)
+	switch h.Nr {
+	case unix.SYS_PPOLL:
+		at = h.Args[3]
+	case unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_PWAIT2:
+		at = h.Args[4]
+	case unix.SYS_PSELECT6: // a struct with the pointer, and the set's size
+		if h.Args[5] != 0 {
+			words, err := node.ReadWords(tid, h.Args[5], 1)
+			if err != nil {
+				return nil, err
+			}
+			at = words[0]
+		}
+	}
+	if at == 0 {
+		return nil, nil
+	}
+	words, err := node.ReadWords(tid, at, 1)
+	if err != nil {
+		return nil, err
+	}
+	return &words[0], nil
 }
 
 // waitFiles is what a waiting call waits for, and what it leaves in the
@@ -205,9 +263,7 @@ func (w *World) holdFutex(t *Thread, h *node.Held, c *call) error {
 	d, err := readTimespec(t.tid, h.Args[3])
 	if err != nil || t.proc.goProgram() {
 		// Go's runtime sleeps so in its own threads, for nobody.
-		c.ordinary, t.call = true, c
-		h.Continue()
-		return nil
+		return t.pass(h, c)
 	}
 	if h.Args[1]&0x7f != 0 { // FUTEX_WAIT_BITSET: an absolute time
 		clock := int32(unix.CLOCK_MONOTONIC)
@@ -216,49 +272,60 @@ func (w *World) holdFutex(t *Thread, h *node.Held, c *call) error {
 		}
 		d -= w.reads(t.proc, clock)
 	}
-	t.call, t.trap = c, h
-	t.wait = &wait{word: h.Args[0], value: uint32(h.Args[2]), expired: func() unix.Errno { return unix.ETIMEDOUT }}
-	t.sleepFor(d, w.now)
-	w.beginsSleep()
-	return nil
+	wt := &wait{word: h.Args[0], value: uint32(h.Args[2]), expired: func() unix.Errno { return unix.ETIMEDOUT }}
+	return w.await(t, h, c, wt, d)
 }
 
 const futexClockRealtime = 256 // FUTEX_CLOCK_REALTIME
 
-// setDeadline keeps SO_RCVTIMEO (socket(7)): how long a descriptor waits.
-func (w *World) setDeadline(t *Thread, h *node.Held) error {
-	const newName = 66 // SO_RCVTIMEO_NEW
-	name := int(h.Args[2])
-	if int(h.Args[1]) != unix.SOL_SOCKET || name != unix.SO_RCVTIMEO && name != newName {
-		h.Continue()
-		return nil
+// holdAwait holds sigtimedwait(2) when it has a time-out.
+func (w *World) holdAwait(t *Thread, h *node.Held, c *call) error {
+	if h.Args[2] == 0 {
+		return t.pass(h, c)
 	}
-	words, err := node.ReadWords(t.tid, h.Args[3], 2)
+	d, err := readTimespec(t.tid, h.Args[2])
+	if err != nil || d == 0 {
+		return t.pass(h, c)
+	}
+	set, err := node.ReadWords(t.tid, h.Args[0], 1)
 	if err != nil {
-		h.Return(0, unix.EFAULT)
-		return nil
+		return t.pass(h, c)
 	}
-	if t.proc.deadlines == nil {
-		t.proc.deadlines = map[int]time.Duration{}
-	}
-	t.proc.deadlines[int(h.Args[0])] = time.Duration(words[0])*time.Second + time.Duration(words[1])*time.Microsecond
-	h.Return(0, 0)
-	return nil
+	t.proc.poked = true // one may have come already
+	return w.await(t, h, c, &wait{signals: set[0], expired: wouldBlock}, d)
 }
 
-// holdReceive holds a receive or accept on a descriptor with a deadline.
+func wouldBlock() unix.Errno { return unix.EAGAIN }
+
+// holdReceive holds a read, a receive or an accept on a socket that has a
+// time-out, SO_RCVTIMEO of socket(7). It is the socket's: of all who have it,
+// by whatever descriptor.
 func (w *World) holdReceive(t *Thread, h *node.Held, c *call) error {
-	d := t.proc.deadlines[int(int32(h.Args[0]))]
-	if d > 0 {
-		if ours, err := node.CloneFile(t.proc.pid, int(int32(h.Args[0]))); err == nil {
-			t.call, t.trap = c, h
-			t.wait = &wait{files: []unix.PollFd{{Fd: int32(ours), Events: unix.POLLIN}}, expired: func() unix.Errno { return unix.EAGAIN }}
-			t.sleepFor(d, w.now)
-			w.beginsSleep()
-			return nil
-		}
+	fd := int(int32(h.Args[0]))
+	if name, err := node.FilePath(t.tid, fd); err != nil || !strings.HasPrefix(name, "socket:") || receiveFlags(h)&unix.MSG_DONTWAIT != 0 {
+		return t.pass(h, c)
 	}
-	c.ordinary, t.call = true, c
-	h.Continue()
-	return nil
+	ours, err := node.CloneFile(t.proc.pid, fd)
+	if err != nil {
+		return t.pass(h, c)
+	}
+	wt := &wait{files: []unix.PollFd{{Fd: int32(ours), Events: unix.POLLIN}}, expired: wouldBlock}
+	limit, err := unix.GetsockoptTimeval(ours, unix.SOL_SOCKET, unix.SO_RCVTIMEO)
+	flags, flagsErr := unix.FcntlInt(uintptr(ours), unix.F_GETFL, 0)
+	if err != nil || flagsErr != nil || limit.Nano() == 0 || flags&unix.O_NONBLOCK != 0 {
+		wt.close()
+		return t.pass(h, c)
+	}
+	return w.await(t, h, c, wt, time.Duration(limit.Nano()))
+}
+
+// receiveFlags are the flags of a call that receives.
+func receiveFlags(h *node.Held) uint64 {
+	switch h.Nr {
+	case unix.SYS_RECVMSG:
+		return h.Args[2]
+	case unix.SYS_RECVFROM, unix.SYS_RECVMMSG:
+		return h.Args[3]
+	}
+	return 0
 }

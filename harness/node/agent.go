@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -219,7 +220,7 @@ const addrNoRandomize = 0x0040000 // ADDR_NO_RANDOMIZE
 // namespace; it gives out the number after that next (pid_namespaces(7)). It is
 // -1 where that cannot be told.
 var lastPID = sync.OnceValue(func() int {
-	fd, err := unix.Open("/proc/sys/kernel/ns_last_pid", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open("/proc/sys/kernel/ns_last_pid", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1
 	}
@@ -231,7 +232,9 @@ func setLastPID(pid int) error {
 	if fd < 0 {
 		return nil
 	}
-	text := []byte(strconv.Itoa(pid))
+	awaitTaken(fd)
+	promised = strconv.Itoa(pid)
+	text := []byte(promised)
 	// A raw call: during any other the Go runtime may hand the processor on,
 	// and a thread that it makes for that would take the number.
 	_, _, errno := unix.RawSyscall6(unix.SYS_PWRITE64, uintptr(fd), uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)), 0, 0, 0)
@@ -239,6 +242,24 @@ func setLastPID(pid int) error {
 		return fmt.Errorf("set the next pid: %w", errno)
 	}
 	return nil
+}
+
+// promised is the number that was set last, by one order after the other.
+var promised string
+
+// awaitTaken waits until the number after the one that was set last has been
+// given out: whoever it is for was only just let go. A fork that failed takes
+// none, so it does not wait for ever.
+func awaitTaken(fd int) {
+	pause := unix.Timespec{Nsec: 50_000}
+	for range 20_000 {
+		var text [16]byte
+		n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&text[0])), uintptr(len(text)), 0, 0, 0)
+		if errno != 0 || strings.TrimSpace(string(text[:n])) != promised {
+			return
+		}
+		unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
+	}
 }
 
 // start forks the program with the pid it shall have.

@@ -11,23 +11,23 @@ type Kind int
 
 // The kinds.
 const (
-	OnPath   Kind = iota // names one path or two: held when one lies on the share
-	OnFile               // works on a descriptor: held when that is open on the share
-	Sleep                // ends when virtual time has come
-	Clock                // answered from the node's clock
-	Fork                 // makes a child or a thread: noted, goes on
-	Exit                 // ends the process: noted, goes on
-	Connect              // opens a connection: noted, goes on
-	Signal               // sends a signal to a process: held
-	Alarm                // sets a timer that sends SIGALRM: kept by the controller
-	Random               // answered from the process's seeded stream
-	Begin                // the first call of a program: its vDSO is switched off
-	Wait                 // waits for descriptors or for a time
-	Futex                // waits for a word in memory or for a time
-	Timer                // sets a timer that is read as a file: kept by the controller
-	Deadline             // sets how long a socket waits: kept by the controller
-	Receive              // may wait for as long as its socket's Deadline says
-	Exec                 // starts a program: noted; held when the file lies on the share
+	OnPath  Kind = iota // names one path or two: held when one lies on the share
+	OnFile              // works on a descriptor: held when that is open on the share
+	Sleep               // ends when virtual time has come
+	Clock               // answered from the node's clock
+	Fork                // makes a child or a thread: noted, goes on
+	Exit                // ends the process: noted, goes on
+	Connect             // opens a connection: noted, goes on
+	Signal              // sends a signal to a process: held when that is another
+	Alarm               // sets or asks the timer that sends SIGALRM: kept by the controller
+	Random              // answered from the process's seeded stream
+	Begin               // the first call of a program: its vDSO is switched off
+	Wait                // waits for descriptors or for a time
+	Futex               // waits for a word in memory or for a time
+	Await               // waits for signals or for a time
+	Timer               // makes, sets or asks a timer: kept by the controller
+	Receive             // reads: waits as long as its socket's SO_RCVTIMEO says
+	Exec                // starts a program: noted; held when the file lies on the share
 )
 
 // A Call describes one system call that is trapped at its entry.
@@ -133,30 +133,41 @@ var Calls = map[int]Call{
 	unix.SYS_TIME:            {Verb: "clock", Kind: Clock},
 
 	unix.SYS_KILL:              {Verb: "kill", Kind: Signal},
+	unix.SYS_TKILL:             {Verb: "kill", Kind: Signal},
+	unix.SYS_TGKILL:            {Verb: "kill", Kind: Signal},
+	unix.SYS_RT_SIGQUEUEINFO:   {Verb: "kill", Kind: Signal},
+	unix.SYS_RT_TGSIGQUEUEINFO: {Verb: "kill", Kind: Signal},
 	unix.SYS_PIDFD_SEND_SIGNAL: {Verb: "kill", Kind: Signal},
 	unix.SYS_ALARM:             {Verb: "alarm", Kind: Alarm},
 	unix.SYS_SETITIMER:         {Verb: "alarm", Kind: Alarm},
+	unix.SYS_GETITIMER:         {Verb: "alarm", Kind: Alarm},
 	unix.SYS_GETRANDOM:         {Verb: "random", Kind: Random},
 
-	unix.SYS_ARCH_PRCTL:      {Kind: Begin, Timed: true},
-	unix.SYS_NANOSLEEP:       {Verb: "sleep", Kind: Sleep, Timed: true},
-	unix.SYS_SELECT:          {Verb: "select", Kind: Wait, Timed: true},
-	unix.SYS_PSELECT6:        {Verb: "select", Kind: Wait, Timed: true},
-	unix.SYS_POLL:            {Verb: "poll", Kind: Wait, Timed: true},
-	unix.SYS_PPOLL:           {Verb: "poll", Kind: Wait, Timed: true},
-	unix.SYS_EPOLL_WAIT:      {Verb: "poll", Kind: Wait, Timed: true},
-	unix.SYS_EPOLL_PWAIT:     {Verb: "poll", Kind: Wait, Timed: true},
-	unix.SYS_EPOLL_PWAIT2:    {Verb: "poll", Kind: Wait, Timed: true},
-	unix.SYS_FUTEX:           {Verb: "futex", Kind: Futex, Timed: true}, // see futexFilter
-	unix.SYS_TIMERFD_SETTIME: {Verb: "timer", Kind: Timer, Timed: true},
-	unix.SYS_TIMER_CREATE:    {Verb: "timer", Kind: Timer, Timed: true},
-	unix.SYS_TIMER_SETTIME:   {Verb: "timer", Kind: Timer, Timed: true},
-	unix.SYS_TIMER_DELETE:    {Verb: "timer", Kind: Timer, Timed: true},
-	unix.SYS_SETSOCKOPT:      {Verb: "timeout", Kind: Deadline, Timed: true},
-	unix.SYS_RECVFROM:        {Verb: "receive", Kind: Receive, Timed: true},
-	unix.SYS_RECVMSG:         {Verb: "receive", Kind: Receive, Timed: true},
-	unix.SYS_ACCEPT:          {Verb: "receive", Kind: Receive, Timed: true},
-	unix.SYS_ACCEPT4:         {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_ARCH_PRCTL:       {Kind: Begin, Timed: true},
+	unix.SYS_NANOSLEEP:        {Verb: "sleep", Kind: Sleep, Timed: true},
+	unix.SYS_SELECT:           {Verb: "select", Kind: Wait, Timed: true},
+	unix.SYS_PSELECT6:         {Verb: "select", Kind: Wait, Timed: true},
+	unix.SYS_POLL:             {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_PPOLL:            {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_EPOLL_WAIT:       {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_EPOLL_PWAIT:      {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_EPOLL_PWAIT2:     {Verb: "poll", Kind: Wait, Timed: true},
+	unix.SYS_FUTEX:            {Verb: "futex", Kind: Futex, Timed: true}, // see futexFilter
+	unix.SYS_RT_SIGTIMEDWAIT:  {Verb: "await", Kind: Await, Timed: true},
+	unix.SYS_TIMERFD_SETTIME:  {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMERFD_GETTIME:  {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_CREATE:     {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_SETTIME:    {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_GETTIME:    {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_GETOVERRUN: {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_TIMER_DELETE:     {Verb: "timer", Kind: Timer, Timed: true},
+	unix.SYS_READ:             {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_READV:            {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_RECVFROM:         {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_RECVMSG:          {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_RECVMMSG:         {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_ACCEPT:           {Verb: "receive", Kind: Receive, Timed: true},
+	unix.SYS_ACCEPT4:          {Verb: "receive", Kind: Receive, Timed: true},
 
 	unix.SYS_CLONE:      {Verb: "fork", Kind: Fork},
 	unix.SYS_CLONE3:     {Verb: "fork", Kind: Fork},

@@ -18,9 +18,10 @@ import (
 // whatever they fork, are killed or stopped by one write, so that none sees
 // another one go first (cgroups(7)). The node's agent stays outside.
 type Group struct {
-	v2  *cgroup2.Manager
-	v1  cgroup1.Cgroup // the freezer, where there is no version 2
-	dir string
+	v2   *cgroup2.Manager
+	v1   cgroup1.Cgroup // the freezer, where there is no version 2
+	name string         // below top
+	top  string
 }
 
 // ErrNoCgroup says that this machine gives us no control group of our own;
@@ -43,8 +44,11 @@ func NewGroup(node string) (*Group, error) {
 	if !ok || run == "" {
 		return nil, ErrNoCgroup
 	}
-	name := filepath.Join("/", groupPrefix+run, world+node)
-	g := &Group{dir: filepath.Join(top, name)}
+	return newGroup(top, filepath.Join("/", groupPrefix+run, world+node), v2)
+}
+
+func newGroup(top, name string, v2 bool) (*Group, error) {
+	g := &Group{name: name, top: top}
 	var err error
 	if v2 {
 		g.v2, err = cgroup2.NewManager(top, name, &cgroup2.Resources{})
@@ -59,6 +63,14 @@ func NewGroup(node string) (*Group, error) {
 	}
 	return g, nil
 }
+
+// Part makes a group within this one, for some of its processes.
+func (g *Group) Part(name string) (*Group, error) {
+	return newGroup(g.top, filepath.Join(g.name, name), g.v2 != nil)
+}
+
+// dir is the group's directory.
+func (g *Group) dir() string { return filepath.Join(g.top, g.name) }
 
 // groupTop is the directory below which groups are made: where version 2 is,
 // our own group; else the root of the freezer of version 1.
@@ -77,10 +89,12 @@ func groupTop() (dir string, v2, ok bool) {
 			}
 		}
 	}
-	const freezer = "/sys/fs/cgroup/freezer"
-	_, err := os.Stat(filepath.Join(freezer, "cgroup.procs"))
-	return freezer, false, err == nil
+	_, err := os.Stat(filepath.Join(freezerTop, "cgroup.procs"))
+	return freezerTop, false, err == nil
 }
+
+// freezerTop is where version 1 has its freezer.
+const freezerTop = "/sys/fs/cgroup/freezer"
 
 // Dir opens the group's directory, to start processes in it (clone3(2),
 // CLONE_INTO_CGROUP); nil with version 1, where they have to be added.
@@ -88,7 +102,7 @@ func (g *Group) Dir() (*os.File, error) {
 	if g.v2 == nil {
 		return nil, nil
 	}
-	return os.Open(g.dir)
+	return os.Open(g.dir())
 }
 
 // Add puts a process into the group. What it forks from then on is in it too.
@@ -109,6 +123,7 @@ func (g *Group) Join(pid int) error {
 }
 
 // Kill sends SIGKILL to all processes of the group, which stand still meanwhile.
+// With version 1 those of a part that is frozen die when it is thawed.
 //
 // It is not done by cgroup.kill: on Linux 6.18 every process that is started in
 // a group (CLONE_INTO_CGROUP) after that was written once is killed too.
@@ -132,31 +147,52 @@ func (g *Group) processes() ([]int, error) {
 		}
 		return list, err
 	}
-	processes, err := g.v1.Processes(cgroup1.Freezer, false)
+	processes, err := g.v1.Processes(cgroup1.Freezer, true)
 	for _, p := range processes {
 		list = append(list, p.Pid)
 	}
 	return list, err
 }
 
-// Freeze stops all processes of the group, without any of them seeing it.
-func (g *Group) Freeze() error {
-	if g.v2 != nil {
-		return g.v2.Freeze()
-	}
-	return g.v1.Freeze()
-}
+// Freeze stops all processes of the group, and those of its parts, without any
+// of them seeing it. It does not wait for them: one that waits for us, in a
+// trapped call or in a request on the share, stops when it gets its answer, before
+// it does anything else.
+func (g *Group) Freeze() error { return g.freeze("1", "FROZEN") }
 
 // Thaw lets them go on.
-func (g *Group) Thaw() error {
-	if g.v2 != nil {
-		return g.v2.Thaw()
+func (g *Group) Thaw() error { return g.freeze("0", "THAWED") }
+
+func (g *Group) freeze(v2, v1 string) error {
+	file, state := "cgroup.freeze", v2
+	if g.v2 == nil {
+		file, state = "freezer.state", v1
 	}
-	return g.v1.Thaw()
+	if err := os.WriteFile(filepath.Join(g.dir(), file), []byte(state), 0); err != nil {
+		return fmt.Errorf("freeze or thaw programs: %w", err)
+	}
+	return nil
 }
 
-// Close removes the group, which must be empty by now.
-func (g *Group) Close() error { return os.Remove(g.dir) }
+// Frozen reports whether the kernel says that all processes of the group stand
+// still.
+func (g *Group) Frozen() (bool, error) {
+	file, want := "cgroup.events", "frozen 1\n"
+	if g.v2 == nil {
+		file, want = "freezer.state", "FROZEN\n"
+	}
+	b, err := os.ReadFile(filepath.Join(g.dir(), file))
+	return strings.Contains(string(b), want), err
+}
+
+// Close removes the group and its parts, which must be empty by now.
+func (g *Group) Close() error {
+	removeGroups(g.dir())
+	if _, err := os.Stat(g.dir()); err == nil {
+		return fmt.Errorf("the group %s is not empty", g.name)
+	}
+	return nil
+}
 
 // Groups are the directories of all groups of controllers, living or dead.
 func Groups() []string {
@@ -184,13 +220,13 @@ func Sweep() {
 	}
 }
 
-// removeGroups removes a controller's groups; the kernel keeps those in which
-// something lives.
+// removeGroups removes a group and those below it; the kernel keeps those in
+// which something lives.
 func removeGroups(dir string) {
-	nodes, _ := os.ReadDir(dir)
-	for _, n := range nodes {
-		if n.IsDir() {
-			os.Remove(filepath.Join(dir, n.Name()))
+	list, _ := os.ReadDir(dir)
+	for _, e := range list {
+		if e.IsDir() {
+			removeGroups(filepath.Join(dir, e.Name()))
 		}
 	}
 	os.Remove(dir)

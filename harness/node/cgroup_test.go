@@ -25,34 +25,82 @@ func ownRun(t *testing.T) {
 
 func TestGroup(t *testing.T) {
 	ownRun(t)
-	g, err := NewGroup("a")
-	if errors.Is(err, ErrNoCgroup) {
-		t.Skipf("SKIPPED: %v", err)
+	for _, version := range []string{"1", "2"} {
+		t.Run("version "+version, func(t *testing.T) {
+			top, v2, ok := groupTop()
+			if v2 && version == "1" {
+				top, v2 = freezerTop, false
+				_, err := os.Stat(filepath.Join(top, "cgroup.procs"))
+				ok = err == nil
+			}
+			if !ok || v2 != (version == "2") {
+				t.Skip("SKIPPED: there are no cgroups of this version")
+			}
+			g, err := newGroup(top, filepath.Join("/", groupPrefix+run, "a"), v2)
+			if errors.Is(err, ErrNoCgroup) {
+				t.Skipf("SKIPPED: %v", err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer removeGroups(filepath.Dir(g.dir()))
+			testGroup(t, g)
+		})
 	}
+}
+
+// sleeper starts a process in a group.
+func sleeper(t *testing.T, g *Group) *exec.Cmd {
+	t.Helper()
+	c := exec.Command("sleep", "1000")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Process.Kill() })
+	if err := g.Add(c.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// soon waits until it is so.
+func soon(t *testing.T, what string, so func() (bool, error)) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if is, err := so(); is {
+			return
+		} else if time.Now().After(end) {
+			t.Fatalf("not %s: %v", what, err)
+		}
+	}
+}
+
+func testGroup(t *testing.T, g *Group) {
+	part, err := g.Part("p")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sleepers []*exec.Cmd
-	for range 3 {
-		c := exec.Command("sleep", "1000")
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		defer c.Process.Kill()
-		if err := g.Add(c.Process.Pid); err != nil {
-			t.Fatal(err)
-		}
-		sleepers = append(sleepers, c)
-	}
+	sleepers := []*exec.Cmd{sleeper(t, g), sleeper(t, g), sleeper(t, part)}
 	if g.Close() == nil {
 		t.Error("a group with processes in it was removed")
 	}
-	if err := g.Freeze(); err != nil {
+	if part, err = g.Part("p"); err != nil {
+		t.Fatal(err)
+	}
+	if err := part.Freeze(); err != nil {
 		t.Error("freeze:", err)
 	}
-	if err := g.Thaw(); err != nil {
+	soon(t, "frozen", part.Frozen)
+	if all, err := g.Frozen(); all || err != nil {
+		t.Errorf("with a part, all are frozen (%v)", err)
+	}
+	if err := part.Thaw(); err != nil {
 		t.Error("thaw:", err)
 	}
+	soon(t, "thawed", func() (bool, error) {
+		frozen, err := part.Frozen()
+		return !frozen, err
+	})
 	if err := g.Kill(); err != nil {
 		t.Error("kill:", err)
 	}
@@ -63,14 +111,10 @@ func TestGroup(t *testing.T) {
 		}
 	}
 	// The kernel empties the group a moment after it tells the parent.
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if err = g.Close(); err == nil || time.Now().After(end) {
-			break
-		}
-	}
-	if err != nil {
-		t.Error("remove:", err)
-	}
+	soon(t, "removed", func() (bool, error) {
+		err := g.Close()
+		return err == nil, err
+	})
 }
 
 // Sweep removes what a dead controller left, and nothing of a living one.
@@ -91,10 +135,10 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	Sweep()
-	if _, err := os.Stat(living.dir); err != nil {
+	if _, err := os.Stat(living.dir()); err != nil {
 		t.Error("the group of a living controller:", err)
 	}
-	if _, err := os.Stat(filepath.Dir(dead.dir)); err == nil {
+	if _, err := os.Stat(filepath.Dir(dead.dir())); err == nil {
 		t.Error("the group of a dead controller is left")
 	}
 }

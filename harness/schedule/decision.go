@@ -46,6 +46,7 @@ const (
 	Skew    = "skew"    // a node's clock is set: Names[0] is by how much (a fault)
 	Pause   = "pause"   // a program, or all of a node, stands still (a fault)
 	Resume  = "resume"  // and goes on
+	Exit    = "exit"    // a child ends, and its parent learns of it
 )
 
 // Fault reports whether the decision is something going wrong, rather than

@@ -86,7 +86,7 @@ func (f *Force) Pick(options []Option) (int, error) {
 	var own []Option
 	index := map[int]int{}
 	for i, o := range options {
-		if o.Process == line.Process {
+		if o.Process == line.Process || o.Verb == Exit && strings.HasPrefix(o.Process, line.Process+".") {
 			index[len(own)] = i
 			own = append(own, o)
 		}

@@ -1,0 +1,119 @@
+package harness
+
+import (
+	"strings"
+	"testing"
+
+	"screwtape/harness/schedule"
+)
+
+// Signals end the waits that they end in the kernel, and no others, after the
+// time that they took to come.
+func TestSignals(t *testing.T) {
+	exe := compileC(t, "static", "signals.c")
+	if exe == "" {
+		t.Skip("SKIPPED: no static C")
+	}
+	type want struct {
+		how   string
+		lines string
+		verb  string // a decision that there is, or with "-" in front is not
+	}
+	var table []want
+	for _, how := range []string{"ppoll", "pselect", "epoll_pwait", "epoll_pwait2"} {
+		table = append(table,
+			want{"unblocked-" + how, "unblocked-" + how + " EINTR 60 1", "alarm"},
+			want{"pending-" + how, "pending-" + how + " EINTR 0 1", "-alarm"},
+			want{"blocked-" + how, "blocked-" + how + " ok 3600 1", "alarm"})
+	}
+	table = append(table,
+		want{"sigtimedwait", "sigtimedwait ok 60 0", "alarm"},
+		want{"nanosleep", "nanosleep EINTR 60 1, left 3540", "alarm"},
+		want{"process", "process ok 3600 1", "alarm"},
+		want{"thread", "thread EINTR 60 1", "-kill"},
+		want{"kill", "kill EINTR 60 1", "kill"},
+		want{"sigqueue", "sigqueue EINTR 60 1", "kill"},
+		want{"tgkill", "tgkill EINTR 60 1", "kill"},
+		want{"tkill", "tkill EINTR 60 1", "kill"},
+		want{"closed-timerfd", "closed-timerfd ok 3600 0", "-alarm"},
+		want{"waiting-parent", "waiting-parent ok 60 0", "-exit"},
+		want{"receive", "receive ok 60 0, another ok 7200 0", "wake"})
+	for _, tc := range table {
+		t.Run(tc.how, func(t *testing.T) {
+			r := playTimed(t, []string{exe, tc.how}, nil)
+			if got := texts(r); got != tc.lines {
+				t.Errorf("it wrote %q, want %q\n%s", got, tc.lines, r.Log())
+			}
+			verb, unwanted := strings.CutPrefix(tc.verb, "-")
+			if has(r, verb) == unwanted {
+				t.Errorf("%s is a decision: %v, want %v\n%s", verb, unwanted, !unwanted, r.Log())
+			}
+		})
+	}
+	// A timer that rings late says by how many periods.
+	for how, want := range map[string]string{"overrun": "overrun 4 4", "late-timerfd": "expired 5"} {
+		t.Run(how, func(t *testing.T) {
+			w := newWorld(t, timedTest([]string{exe, how}, nil))
+			r, err := w.Play(&holdBack{verb: schedule.Alarm}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := texts(r); got != want {
+				t.Errorf("it wrote %q, want %q\n%s", got, want, r.Log())
+			}
+		})
+	}
+}
+
+// When a child ends is a decision where its parent could do something before,
+// and which of two children ends first.
+func TestExits(t *testing.T) {
+	exe := compileC(t, "static", "signals.c")
+	if exe == "" {
+		t.Skip("SKIPPED: no static C")
+	}
+	for _, tc := range []struct{ how, order, want string }{
+		{"busy-parent", "a/timed.1 exit\na/timed mkdir one\na/timed mkdir two", "one ok 0 1, two ok 0 1"},
+		{"busy-parent", "a/timed mkdir one\na/timed.1 exit\na/timed mkdir two", "one ok 0 0, two ok 0 1"},
+		{"busy-parent", "a/timed mkdir one\na/timed mkdir two", "one ok 0 0, two ok 0 0"},
+		{"twins", "a/timed.1 exit", "one"},
+		{"twins", "a/timed.2 exit", "two"},
+	} {
+		t.Run(tc.how, func(t *testing.T) {
+			tape, err := schedule.Parse("exits.tape", strings.NewReader("screwtape tape 1\ncalls: named\n\na/timed start\n"+tc.order+"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t, timedTest([]string{exe, tc.how}, nil))
+			r, err := w.Replay(tape, Options{Fresh: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := texts(r); got != tc.want {
+				t.Errorf("it wrote %q, want %q\n%s", got, tc.want, r.Log())
+			}
+			if r.Bounded != "" {
+				t.Error(r.Bounded)
+			}
+		})
+	}
+}
+
+// texts are the lines that programs wrote.
+func texts(r *Result) string {
+	var list []string
+	for _, l := range r.Logs {
+		list = append(list, l.Text)
+	}
+	return strings.Join(list, ", ")
+}
+
+// has reports whether there was a decision of that kind.
+func has(r *Result, verb string) bool {
+	for _, s := range r.Steps {
+		if s.Verb == verb {
+			return true
+		}
+	}
+	return false
+}

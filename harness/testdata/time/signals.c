@@ -1,0 +1,187 @@
+/* Waits for an hour, in the way that its argument names, while a signal or a
+ * byte comes after a minute, and prints what the call returned, and after how
+ * many seconds. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct timespec hour = {3600, 0};
+static volatile int handled;
+static void handle(int sig) { (void)sig; handled++; }
+
+static void block(int how, int sig)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	pthread_sigmask(how, &set, NULL);
+}
+
+static long now(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* wait_with waits with a mask of its own. */
+static int wait_with(const char *how, sigset_t *mask)
+{
+	struct epoll_event ev;
+	if (!strcmp(how, "ppoll")) return ppoll(NULL, 0, &hour, mask);
+	if (!strcmp(how, "pselect")) return pselect(0, NULL, NULL, NULL, &hour, mask);
+	if (!strcmp(how, "epoll_pwait")) return epoll_pwait(epoll_create1(0), &ev, 1, 3600 * 1000, mask);
+	return syscall(SYS_epoll_pwait2, epoll_create1(0), &ev, 1, &hour, mask, 8);
+}
+
+static void tell(const char *what, int result, long start)
+{
+	printf("%s %s %ld %d\n", what, result >= 0 ? "ok" : errno == EINTR ? "EINTR" : errno == EAGAIN ? "EAGAIN" : "?", now() - start, handled);
+	fflush(stdout);
+}
+
+static void *sleeper(void *name)
+{
+	long start = now();
+	int r = clock_nanosleep(CLOCK_MONOTONIC, 0, &hour, NULL);
+	errno = r;
+	tell(name, r ? -1 : 0, start);
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	char *what = argv[1];
+	sigset_t none, alrm;
+	long start = now();
+	pthread_t t;
+	(void)argc;
+	sigemptyset(&none);
+	sigemptyset(&alrm);
+	sigaddset(&alrm, SIGALRM);
+	signal(SIGALRM, handle);
+	signal(SIGUSR1, handle);
+	if (!strncmp(what, "unblocked-", 10)) { /* in the mask alone */
+		block(SIG_BLOCK, SIGALRM);
+		alarm(60);
+		tell(what, wait_with(what + 10, &none), start);
+	} else if (!strncmp(what, "pending-", 8)) { /* since before */
+		block(SIG_BLOCK, SIGALRM);
+		raise(SIGALRM);
+		tell(what, wait_with(what + 8, &none), start);
+	} else if (!strncmp(what, "blocked-", 8)) { /* in the mask alone */
+		alarm(60);
+		tell(what, wait_with(what + 8, &alrm), start);
+	} else if (!strcmp(what, "sigtimedwait")) {
+		block(SIG_BLOCK, SIGALRM);
+		alarm(60);
+		tell(what, sigtimedwait(&alrm, NULL, &hour), start);
+	} else if (!strcmp(what, "nanosleep")) {
+		struct timespec left;
+		alarm(60);
+		int r = nanosleep(&hour, &left);
+		tell(what, r, start);
+		printf("left %ld\n", (long)(left.tv_sec + (left.tv_nsec > 0)));
+	} else if (!strcmp(what, "process")) { /* the main thread takes it */
+		pthread_create(&t, NULL, sleeper, what);
+		alarm(60);
+		pthread_join(t, NULL);
+	} else if (!strcmp(what, "thread")) { /* this one takes it */
+		pthread_create(&t, NULL, sleeper, what);
+		sleep(60);
+		pthread_kill(t, SIGUSR1);
+		pthread_join(t, NULL);
+	} else if (!strcmp(what, "kill") || !strcmp(what, "sigqueue") || !strcmp(what, "tgkill") || !strcmp(what, "tkill")) {
+		pid_t pid = fork();
+		if (!pid) { sleeper(what); _exit(0); }
+		sleep(60);
+		if (*what == 'k') kill(pid, SIGUSR1);
+		else if (*what == 's') sigqueue(pid, SIGUSR1, (union sigval){0});
+		else if (what[1] == 'g') syscall(SYS_tgkill, pid, pid, SIGUSR1);
+		else syscall(SYS_tkill, pid, SIGUSR1);
+		waitpid(pid, NULL, 0);
+	} else if (!strcmp(what, "busy-parent")) { /* when does it learn of its child's end? */
+		signal(SIGCHLD, handle);
+		if (!fork()) _exit(0);
+		mkdir("/shared/one", 0777);
+		tell("one", 0, start);
+		mkdir("/shared/two", 0777);
+		tell("two", 0, start);
+	} else if (!strcmp(what, "twins")) { /* which of two ends first? */
+		pid_t one = fork();
+		if (!one) _exit(0);
+		if (!fork()) _exit(0);
+		puts(wait(NULL) == one ? "one" : "two");
+		wait(NULL);
+	} else if (!strcmp(what, "waiting-parent")) {
+		if (!fork()) { sleep(60); _exit(0); }
+		wait(NULL);
+		tell(what, 0, start);
+	} else if (!strcmp(what, "overrun")) { /* late by four periods */
+		struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+		struct itimerspec it = {{1, 0}, {1, 0}}, off = {{0, 0}, {0, 0}};
+		timer_t id;
+		siginfo_t info;
+		block(SIG_BLOCK, SIGALRM);
+		timer_create(CLOCK_MONOTONIC, &event, &id);
+		timer_settime(id, 0, &it, NULL);
+		nanosleep(&(struct timespec){5, 500000000}, NULL);
+		if (sigwaitinfo(&alrm, &info) != SIGALRM || info.si_code != SI_TIMER) return 1;
+		printf("overrun %d %d\n", info.si_overrun, timer_getoverrun(id));
+		timer_settime(id, 0, &off, NULL);
+	} else if (!strcmp(what, "late-timerfd")) { /* late by four periods */
+		struct itimerspec it = {{1, 0}, {1, 0}};
+		unsigned long n;
+		int fd = timerfd_create(CLOCK_MONOTONIC, 0);
+		timerfd_settime(fd, 0, &it, NULL);
+		nanosleep(&(struct timespec){5, 500000000}, NULL);
+		if (read(fd, &n, sizeof n) != sizeof n) return 1;
+		printf("expired %lu\n", n);
+	} else if (!strcmp(what, "closed-timerfd")) { /* rings no more; nor is the next one there the same */
+		struct itimerspec it = {{60, 0}, {60, 0}}, left;
+		int fd = timerfd_create(CLOCK_MONOTONIC, 0), copy;
+		timerfd_settime(fd, 0, &it, NULL);
+		close(fd);
+		if (timerfd_create(CLOCK_MONOTONIC, 0) != fd || timerfd_gettime(fd, &left) || left.it_interval.tv_sec) return 1;
+		copy = dup(fd);
+		if (timerfd_settime(copy, 0, &it, NULL) || timerfd_gettime(fd, &left) || left.it_value.tv_sec < 59) return 1;
+		it.it_value.tv_sec = 0;
+		if (timerfd_settime(fd, 0, &it, NULL)) return 1;
+		tell(what, nanosleep(&hour, NULL), start);
+	} else if (!strcmp(what, "receive")) { /* a byte comes in time; the time-out is the closed socket's */
+		struct timeval tv = {3600, 0};
+		int pair[2], first;
+		char c;
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) return 1;
+		setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+		if (!fork()) { tell(what, read(pair[0], &c, 1), start); _exit(0); }
+		sleep(60);
+		write(pair[1], "x", 1);
+		wait(NULL);
+		first = pair[0];
+		close(pair[0]);
+		if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || pair[0] != first) return 1;
+		start = now();
+		if (!fork()) { tell("another", read(pair[0], &c, 1), start); _exit(0); }
+		sleep(7200);
+		write(pair[1], "x", 1);
+		wait(NULL);
+	} else
+		return 3;
+	return 0;
+}
