@@ -76,8 +76,11 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		t.call = c
 		return w.fork(t, held)
 	case node.Exit:
-		t.call, t.trap = c, held // see leave
-		return nil
+		t.call, t.trap = c, held
+		if t.proc.parent == nil { // a program's own end is its last step
+			return w.release(t)
+		}
+		return nil // see leave
 	case node.Connect:
 		c.ordinary = true
 		if isMailPort(t.tid, held.Args[1]) {
@@ -329,12 +332,12 @@ func (w *World) release(t *Thread) error {
 	return nil
 }
 
-// leave lets those processes end of which it does not matter when, and reports
-// whether there were any. A program's own end is its last step. A child's is
-// seen by its parent, which gets SIGCHLD and can wait for it; where that is held
-// at a call or asleep, so that it could do something before, the end is a
-// decision. A parent that is blocked can do nothing before; but of several
-// children that end which one is first is a decision.
+// leave lets those children end of which it does not matter when, and reports
+// whether there were any. A child's end is seen by its parent, which gets SIGCHLD
+// and can wait for it; where that is held at a call or asleep, so that it could
+// do something before, the end is a decision. A parent that is blocked can do
+// nothing before; but of several children that end which one is first is a
+// decision.
 func (w *World) leave() (bool, error) {
 	leaving := map[*Process]int{}
 	var list []*Thread
@@ -348,7 +351,7 @@ func (w *World) leave() (bool, error) {
 	}
 	any := false
 	for _, t := range list {
-		if parent := t.proc.parent; parent == nil || !parent.alive || !parent.held() && leaving[parent] == 1 {
+		if parent := t.proc.parent; !parent.alive || !parent.held() && leaving[parent] == 1 {
 			if err := w.release(t); err != nil {
 				return any, err
 			}

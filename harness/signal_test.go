@@ -1,6 +1,8 @@
 package harness
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,6 +98,32 @@ func TestExits(t *testing.T) {
 				t.Error(r.Bounded)
 			}
 		})
+	}
+}
+
+// A child has the number and the pid of its own fork, also when two threads of a
+// program fork at once.
+func TestForksAtOnce(t *testing.T) {
+	exe := compileC(t, "static", "signals.c")
+	if exe == "" {
+		t.Skip("SKIPPED: no static C")
+	}
+	r := playTimed(t, []string{exe, "forks"}, nil)
+	made := 0
+	for _, s := range r.Steps {
+		if s.Verb != "mkdir" {
+			continue
+		}
+		made++
+		var child int
+		fmt.Sscanf(s.Process, "a/timed.%d", &child)
+		// Before them there were the program and its two threads.
+		if want := strconv.Itoa(pidsOfProgram + 2 + child); s.Names[0] != want {
+			t.Errorf("%s has pid %s, want %s", s.Process, s.Names[0], want)
+		}
+	}
+	if made != 10 {
+		t.Errorf("%d children, want 10\n%s", made, r.Log())
 	}
 }
 

@@ -64,6 +64,21 @@ static void *sleeper(void *name)
 	return NULL;
 }
 
+/* forks makes children, each of which makes a directory named by its pid. */
+static void *forks(void *barrier)
+{
+	char name[64];
+	for (int i = 0; i < 5; i++) {
+		pthread_barrier_wait(barrier);
+		if (!syscall(SYS_fork)) { /* without the lock of the C library */
+			sprintf(name, "/shared/%d", (int)syscall(SYS_getpid));
+			mkdir(name, 0777);
+			_exit(0);
+		}
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	char *what = argv[1];
@@ -132,6 +147,15 @@ int main(int argc, char **argv)
 		if (!fork()) { sleep(60); _exit(0); }
 		wait(NULL);
 		tell(what, 0, start);
+	} else if (!strcmp(what, "forks")) { /* two threads fork at once */
+		pthread_barrier_t barrier;
+		pthread_t other;
+		pthread_barrier_init(&barrier, NULL, 2);
+		pthread_create(&t, NULL, forks, &barrier);
+		pthread_create(&other, NULL, forks, &barrier);
+		pthread_join(t, NULL);
+		pthread_join(other, NULL);
+		while (wait(NULL) > 0) ;
 	} else if (!strcmp(what, "overrun")) { /* late by four periods */
 		struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
 		struct itimerspec it = {{1, 0}, {1, 0}}, off = {{0, 0}, {0, 0}};
