@@ -1,10 +1,12 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -112,6 +114,44 @@ func benchProbe(b *testing.B, args ...string) (stage, *Thread) {
 	return s, t
 }
 
+// BenchmarkWait gives what a wait costs in virtual time: a schedule of a shell
+// script that sleeps 30 hours, beside one that sleeps a second; and one that
+// takes a lock that is broken after 30 hours, which it looks for each minute,
+// beside one that finds it broken already. They take turns, so that what else
+// the machine does falls on all.
+func BenchmarkWait(b *testing.B) {
+	sleep := func(seconds string) []string {
+		return []string{"/bin/sh", "-c", "mkdir /shared/lock; sleep " + seconds + "; rmdir /shared/lock"}
+	}
+	stale := func(lifetime string) []string {
+		return []string{"/bin/sh", "-c", "mkdir /shared/lock\n" + strings.Replace(staleSh, "108000", lifetime, 1)}
+	}
+	kinds := []struct {
+		name string
+		args []string
+	}{{"sleep-1s", sleep("1")}, {"sleep-30h", sleep("108000")}, {"stale-now", stale("-1")}, {"stale-30h", stale("108000")}}
+	var worlds []*World
+	for _, k := range kinds {
+		worlds = append(worlds, newWorld(b, timedTest(k.args, nil)))
+	}
+	best := make([]float64, len(kinds))
+	for range b.N {
+		for i, w := range worlds {
+			r, err := w.Play(schedule.Canonical(), Options{Fresh: true})
+			if err != nil || r.Bounded != "" {
+				b.Fatal(err, r.Bounded)
+			}
+			if best[i] == 0 || r.Seconds < best[i] {
+				best[i] = r.Seconds
+			}
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	for i, k := range kinds {
+		b.ReportMetric(1000*best[i], k.name+"-ms")
+	}
+}
+
 // BenchmarkStart is from fork to exit: of the runner that has nothing to do,
 // beside that of the same executable doing nothing, and of an empty Go program;
 // by themselves, and in a node.
@@ -142,14 +182,25 @@ func BenchmarkStart(b *testing.B) {
 			}
 		}
 	})
-	b.Run("nothing in a node", func(b *testing.B) {
-		p := probeProgram("a", "probe", true, []string{probeName, "start"})
+	inNode := func(p Program) func(b *testing.B) {
 		p.Late, p.Once = true, true
-		w := newWorld(b, &Test{Nodes: []string{"a"}, Programs: []Program{p}, Workload: plain{}})
-		for range b.N {
-			if _, err := w.Play(schedule.Canonical(), Options{Fresh: true}); err != nil {
-				b.Fatal(err)
+		return func(b *testing.B) {
+			w := newWorld(b, &Test{Nodes: []string{"a"}, Programs: []Program{p}, Workload: plain{}})
+			for range b.N {
+				if _, err := w.Play(schedule.Canonical(), Options{Fresh: true}); err != nil {
+					b.Fatal(err)
+				}
 			}
 		}
-	})
+	}
+	b.Run("nothing in a node", inNode(probeProgram("a", "probe", true, []string{probeName, "start"})))
+	// What an exec costs more in virtual time: a shell that execs four times
+	// more, and one that does not.
+	for _, timed := range []bool{false, true} {
+		for _, script := range []string{"exec true", `exec sh -c "exec sh -c 'exec sh -c \"exec sh -c true\"'"`} {
+			p := shell("a", "sh", script)
+			p.Timed = timed
+			b.Run(fmt.Sprintf("execs=%d, virtual time=%v", 1+strings.Count(script, "sh -c"), timed), inNode(p))
+		}
+	}
 }

@@ -25,7 +25,7 @@ type Check struct {
 // Doctor looks at what can be seen from outside: it changes nothing, and starts
 // nothing.
 func Doctor() []Check {
-	checks := []Check{checkKernel(), checkMachine(), checkFUSE(), checkSeccomp()}
+	checks := []Check{checkKernel(), checkMachine(), checkFUSE(), checkSeccomp(), checkSchedstat("/proc/self/schedstat")}
 	if os.Geteuid() != 0 {
 		checks = append(checks, checkUserNamespaces()...)
 	}
@@ -35,7 +35,7 @@ func Doctor() []Check {
 // DoctorInside looks at what the controller has once it is where Enter puts it.
 func DoctorInside() []Check {
 	c := Check{What: "pids that repeat", Found: "ns_last_pid can be set", OK: true,
-		Instead: "programs get whatever pid is free, and one that makes names of its pid does not repeat",
+		Instead: "programs get whatever pid is free, and one that makes names of its pid does not repeat; a timerfd in virtual time cannot expire",
 		Mend:    "a kernel with CONFIG_CHECKPOINT_RESTORE"}
 	f, err := os.OpenFile("/proc/sys/kernel/ns_last_pid", os.O_WRONLY, 0)
 	if err != nil {
@@ -107,6 +107,25 @@ func checkSeccomp() Check {
 	return c
 }
 
+// checkSchedstat looks whether the kernel counts how often a thread was
+// scheduled: the third number of its schedstat.
+func checkSchedstat(file string) Check {
+	c := Check{What: "schedstat", Found: "counts",
+		Instead: "whether a program has come to rest is told by the states of its threads alone, and a schedule may diverge",
+		Mend:    "a kernel with CONFIG_SCHED_INFO (that is CONFIG_SCHEDSTATS or CONFIG_TASK_DELAY_ACCT)"}
+	b, err := os.ReadFile(file)
+	f := strings.Fields(string(b))
+	switch {
+	case err != nil:
+		c.Found = err.Error()
+	case len(f) < 3 || f[2] == "0":
+		c.Found = "counts nothing"
+	default:
+		c.OK = true
+	}
+	return c
+}
+
 // checkUserNamespaces looks at what an ordinary user needs on top.
 func checkUserNamespaces() []Check {
 	limits := Check{What: "namespaces for users", OK: true, Needed: true, Found: "allowed", Mend: "sysctl user.max_user_namespaces=10000 (and the others), or run as root"}
@@ -155,7 +174,7 @@ func checkCgroup() Check {
 	if dir, _, ok := groupTop(); ok && unix.Access(dir, unix.W_OK) == nil {
 		c.Found += "; each node gets one"
 	} else {
-		c.Found += "; none can be made here: a node's programs are killed one by one"
+		c.Found += "; none can be made here: a node's programs are killed one by one, and paused by SIGSTOP"
 	}
 	return c
 }
