@@ -106,6 +106,41 @@ func TestMaster(t *testing.T) {
 	}
 }
 
+// A master starts a runner for each slice of each queue, whose lists and locks
+// are those that it was told of.
+func TestMasterQueues(t *testing.T) {
+	t.Parallel()
+	for version, queues := range map[string]string{"2.1.39": "in:0 in:1 out:0 out:1 retry:0 retry:1", "3.3.8": "in:0 in:1 pipeline:0 pipeline:1 out:0 out:1 retry:0 retry:1"} {
+		dir := masterDir(t)
+		cmd, _ := command("master", "--dir", dir, "--profile", version, "--locks", dir+"/locks", "--runners", "2", "--queues", "all", "start")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go cmd.Wait() // 3.3.8's is the master itself
+		var pid int
+		await(t, "there is a pid file", func() bool {
+			pid = max(masterPID(dir, "master-qrunner.pid"), masterPID(dir, "master.pid"))
+			return pid != 0
+		})
+		t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+		started := func() (list []string) {
+			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+			for _, kid := range strings.Fields(string(text)) {
+				line, _ := os.ReadFile("/proc/" + kid + "/cmdline")
+				args := strings.Split(string(line), "\x00")
+				flag := func(name string) string { return args[slices.Index(args, name)+1] }
+				if slices.Contains(args, "queue") && flag("--lists") == dir+"/lists" && flag("--locks") == dir+"/locks" {
+					list = append(list, flag("--queue")+":"+flag("--slice"))
+				}
+			}
+			return list
+		}
+		await(t, "the runners are "+queues, func() bool { return strings.Join(started(), " ") == queues })
+		syscall.Kill(pid, syscall.SIGTERM)
+		await(t, "the master has gone", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+	}
+}
+
 // A restart ends the runners, which then are started again, for as often as one
 // likes.
 func TestMasterRestart(t *testing.T) {
@@ -198,7 +233,7 @@ func TestUsageOfOthers(t *testing.T) {
 	if status, log := masterRun(t, t.TempDir(), "--help"); status != 0 || !strings.Contains(log, "--stale-lock-cleanup") {
 		t.Errorf("master --help: status %d, %s", status, log)
 	}
-	for _, args := range [][]string{{"master", "dance"}, {"master", "--profile", "1.0", "start"}, {"lock", "--kind", "pencil"}, {"list"}, {"idle", "--nonsense"}} {
+	for _, args := range [][]string{{"master", "dance"}, {"master", "--profile", "1.0", "start"}, {"master", "--queues", "pipeline", "start"}, {"queue", "--queue", "pipeline"}, {"lock", "--kind", "pencil"}, {"list"}, {"idle", "--nonsense"}} {
 		if status, _, log := run(t, args...); status != exitUsage || log == "" {
 			t.Errorf("%v: status %d, %q", args, status, log)
 		}
