@@ -5,8 +5,9 @@ import (
 )
 
 // anything is the nemesis of a tape, which may take any fault at any point: any
-// program that runs can crash or pause, any that does not can start, whole nodes
-// too, any message can be refused, and any clock set to whatever the tape says.
+// program that runs can crash or pause, one that is paused can go on, one that is
+// down can start, whole nodes too, any message can be refused, and any clock set to
+// whatever the tape says.
 type anything struct{ tape *schedule.Force }
 
 // Name is "anything".
@@ -36,7 +37,11 @@ func (a anything) Faults(s Situation) []schedule.Option {
 			add(p.Label, schedule.Start)
 			continue
 		}
-		for _, verb := range []string{schedule.Crash, schedule.Pause, schedule.Resume} {
+		still := schedule.Pause
+		if p.Paused {
+			still = schedule.Resume
+		}
+		for _, verb := range []string{schedule.Crash, still} {
 			add(p.Node, verb)
 			add(p.Label, verb)
 		}

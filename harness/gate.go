@@ -239,6 +239,9 @@ func (w *World) onRequests(h *host, m *share.Mount) error {
 	}
 }
 
+// requestVerbs are the verbs of calls that are held at their requests.
+var requestVerbs = []string{"read", "close", "getlk", "unlock", "flock", "lock"}
+
 // requestVerb is the call that is held at a request.
 func requestVerb(r *share.Request) string {
 	switch {

@@ -383,7 +383,7 @@ const restartLimit = 10
 func (w *World) situation() Situation {
 	var s Situation
 	for _, q := range w.programs {
-		state := ProcessState{Label: q.label, Node: q.host.Name, Alive: q.alive, Mutated: q.mutated}
+		state := ProcessState{Label: q.label, Node: q.host.Name, Alive: q.alive, Paused: q.paused, Mutated: q.mutated}
 		if m := q.host.mail.holding(q.label); q.alive && m != nil {
 			state.Delivering = m.id
 		}

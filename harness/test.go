@@ -138,6 +138,8 @@ type ProcessState struct {
 	Label string
 	Node  string
 	Alive bool
+	// Paused says that it stands still.
+	Paused bool
 	// Mutated says that the last thing the process did changed the share, or
 	// what a mail sink knows: the only points at which a crash makes a
 	// difference, since a process loses its own state anyway. So does one

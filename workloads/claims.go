@@ -3,6 +3,7 @@ package workloads
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -101,16 +102,27 @@ func FromTape(t *schedule.Tape) (*harness.Test, error) {
 	for _, w := range catalogue {
 		if w.name == name {
 			if err := checkHeader(t.Header, w.keys()); err != nil {
-				return nil, fmt.Errorf("%s: %w", t.File, err)
+				return nil, placed(t, err)
 			}
 			test, err := w.make(t.Header)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", t.File, err)
+				return nil, placed(t, err)
 			}
-			return test, nil
+			return test, harness.CheckTape(test, t)
 		}
 	}
-	return nil, fmt.Errorf("%s: header workload: no workload %q; there are %s", t.File, name, strings.Join(Names(), ", "))
+	return nil, placed(t, about("workload", fmt.Errorf("header workload: no workload %q; there are %s", name, strings.Join(Names(), ", "))))
+}
+
+// placed says where in a tape what is wrong with its header stands.
+func placed(t *schedule.Tape, err error) error {
+	var e *keyError
+	if errors.As(err, &e) {
+		if line := t.Header.Line(e.key); line > 0 {
+			return fmt.Errorf("%s:%d: %w", t.File, line, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", t.File, err)
 }
 
 // catalogue is every workload, the keys of a header that it reads, and how its
@@ -139,11 +151,14 @@ var noteKeys = []string{"test", "note", "claim", "says", "versions", "expect", "
 func checkHeader(h schedule.Header, keys []string) error {
 	for _, f := range h {
 		if f.Key != "workload" && !slices.Contains(keys, f.Key) && !slices.Contains(noteKeys, f.Key) {
-			return fmt.Errorf("header %s: the workload %s has no such key; there are %s, and for notes %s",
-				f.Key, h.Get("workload"), strings.Join(keys, ", "), strings.Join(noteKeys, ", "))
+			return about(f.Key, fmt.Errorf("header %s: the workload %s has no such key; there are %s, and for notes %s",
+				f.Key, h.Get("workload"), strings.Join(keys, ", "), strings.Join(noteKeys, ", ")))
 		}
 	}
-	return checkNodes(strings.Fields(h.Get("nodes")))
+	if err := checkNodes(strings.Fields(h.Get("nodes"))); err != nil {
+		return about("nodes", err)
+	}
+	return nil
 }
 
 // maxNodes is how many nodes a test has at most.

@@ -73,26 +73,26 @@ var locks = map[string]string{"shared": "/shared/locks/test.lock", "local": "/lo
 func NewConfig(c ConfigConfig) (*harness.Test, error) {
 	p, err := profile.Get(c.Profile)
 	if err != nil {
-		return nil, err
+		return nil, about("profile", err)
 	}
 	if p.Python == 3 {
-		return nil, fmt.Errorf("Mailman %s keeps its lists in a database, not in files", c.Profile)
+		return nil, about("profile", fmt.Errorf("Mailman %s keeps its lists in a database, not in files", c.Profile))
 	}
 	if _, err := profile.ParseSet(c.Bugs, list.Bugs); err != nil {
-		return nil, err
+		return nil, about("bugs", err)
 	}
 	lockFile, ok := locks[c.Locks]
 	if !ok {
-		return nil, fmt.Errorf("no locks %q; there are shared, local and none", c.Locks)
+		return nil, about("locks", fmt.Errorf("no locks %q; there are shared, local and none", c.Locks))
 	}
 	t := &harness.Test{Name: "config", Nodes: c.Nodes, Workload: &Config{c}, Header: c.Header()}
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
-		return nil, err
+		return nil, about("nemesis", err)
 	}
 	for _, text := range c.Clients {
 		words := strings.Split(text, ":")
 		if len(words) < 2 || !slices.Contains(c.Nodes, words[0]) {
-			return nil, fmt.Errorf("%q is no client; write NODE:COMMAND:ARGUMENT, such as a:add:x, with one of the nodes %s", text, strings.Join(c.Nodes, " "))
+			return nil, about("clients", fmt.Errorf("%q is no client; write NODE:COMMAND:ARGUMENT, such as a:add:x, with one of the nodes %s", text, strings.Join(c.Nodes, " ")))
 		}
 		args := []string{"list", "--dir", "/shared/" + listDir, "--lock", lockFile, "--profile", c.Profile, "--timeout", c.Timeout.String(), "--bugs", c.Bugs}
 		if c.Preload {

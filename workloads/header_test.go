@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -42,12 +43,13 @@ func TestHeader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		last := strings.Count(c.header, "\n") + 2 // the line that is wrong, where one is
 		_, err = FromTape(tape)
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%q: %v", c.header, err)
-		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), "x.tape: "+c.want)):
-			t.Errorf("%q: %v; not %q", c.header, err, c.want)
+		case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("x.tape:%d: %s", last, c.want))):
+			t.Errorf("%q: %v; not line %d: %q", c.header, err, last, c.want)
 		}
 	}
 }

@@ -69,15 +69,15 @@ func ParseLock(h schedule.Header) (LockConfig, error) {
 // NewLock makes the test. Errors name what in the configuration is wrong.
 func NewLock(c LockConfig) (*harness.Test, error) {
 	if !slices.Contains(lock.Kinds, c.Kind) {
-		return nil, fmt.Errorf("no kind of lock %q; there are %s", c.Kind, strings.Join(lock.Kinds, ", "))
+		return nil, about("kind", fmt.Errorf("no kind of lock %q; there are %s", c.Kind, strings.Join(lock.Kinds, ", ")))
 	}
 	if _, err := profile.ParseSet(c.Bugs, lock.Bugs); err != nil {
-		return nil, err
+		return nil, about("bugs", err)
 	}
 	t := &harness.Test{Name: "lock", Nodes: c.Nodes, Workload: &Lock{c}, Header: c.Header()}
 	var err error
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
-		return nil, err
+		return nil, about("nemesis", err)
 	}
 	for _, n := range c.Nodes {
 		t.Programs = append(t.Programs, once(n, "locker", "lock", "--file", "/shared/"+lockFile, "--section", "/shared/"+sectionDir,

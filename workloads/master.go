@@ -75,19 +75,19 @@ func ParseMaster(h schedule.Header) (MasterConfig, error) {
 func NewMaster(c MasterConfig) (*harness.Test, error) {
 	p, err := profile.Get(c.Profile)
 	if err != nil {
-		return nil, err
+		return nil, about("profile", err)
 	}
 	if c.Queues, err = queuesOf(p, c.Queues); err != nil {
-		return nil, err
+		return nil, about("queues", err)
 	}
 	if c.Messages > maxMessages || c.Messages > 0 && c.Runners == 0 {
-		return nil, fmt.Errorf("messages: %d; there can be %d, if there are runners", c.Messages, maxMessages)
+		return nil, about("messages", fmt.Errorf("messages: %d; there can be %d, if there are runners", c.Messages, maxMessages))
 	}
 	if _, err := profile.ParseSet(c.Bugs, master.Bugs); err != nil {
-		return nil, err
+		return nil, about("bugs", err)
 	}
 	if c.Locks != "shared" && c.Locks != "local" {
-		return nil, fmt.Errorf("no locks %q; there are shared and local", c.Locks)
+		return nil, about("locks", fmt.Errorf("no locks %q; there are shared and local", c.Locks))
 	}
 	m := &Master{config: c}
 	if c.Messages > 0 {
@@ -95,12 +95,12 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 	}
 	t := &harness.Test{Name: "master", Nodes: c.Nodes, Workload: m, Header: c.Header()}
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
-		return nil, err
+		return nil, about("nemesis", err)
 	}
 	for i, text := range c.Commands {
 		words := strings.Split(text, ":")
 		if len(words) < 2 || !slices.Contains(c.Nodes, words[0]) {
-			return nil, fmt.Errorf("%q is no command; write NODE:COMMAND, such as a:start, with one of the nodes %s", text, strings.Join(c.Nodes, " "))
+			return nil, about("commands", fmt.Errorf("%q is no command; write NODE:COMMAND, such as a:start, with one of the nodes %s", text, strings.Join(c.Nodes, " ")))
 		}
 		p := once(words[0], programName(t.Programs, words[0], words[1]), c.arguments(i, words[1:])...)
 		p.Single, p.OneThread = false, true // a master has children, and waits for them

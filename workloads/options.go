@@ -33,6 +33,18 @@ func keys[C any](options func(*C) []option) func() []string {
 	}
 }
 
+// A keyError is what is wrong with what a header says of a key.
+type keyError struct {
+	key string
+	error
+}
+
+func (e *keyError) Unwrap() error { return e.error }
+
+// about says of which key of a header an error tells, so that its line can be
+// named.
+func about(key string, err error) error { return &keyError{key, err} }
+
 // read takes over what the header says of the options.
 func read(h schedule.Header, options []option) error {
 	for _, o := range options {
@@ -61,7 +73,7 @@ func read(h schedule.Header, options []option) error {
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("header %s: %w", o.key, err)
+			return about(o.key, fmt.Errorf("header %s: %w", o.key, err))
 		}
 	}
 	return nil

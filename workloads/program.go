@@ -81,7 +81,7 @@ func NewProgram(c ProgramConfig) (*harness.Test, error) {
 	t := &harness.Test{Name: "program", Nodes: c.Nodes, Workload: &Program{config: c}, Header: c.Header(), Scratch: c.Scratch}
 	var err error
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {
-		return nil, err
+		return nil, about("nemesis", err)
 	}
 	for i := range c.Contenders {
 		name := "locker"
@@ -109,11 +109,11 @@ func (c ProgramConfig) check() error {
 	case ways > 1:
 		return fmt.Errorf("lock, acquire with release, and script exclude each other; give one of them")
 	case c.Lock != "" && !enters(c.Lock):
-		return fmt.Errorf("lock: %q does not run {critical}; write it where the work under the lock is started", c.Lock)
+		return about("lock", fmt.Errorf("lock: %q does not run {critical}; write it where the work under the lock is started", c.Lock))
 	case (c.Acquire == "") != (c.Release == ""):
 		return fmt.Errorf("acquire needs release, and release needs acquire")
 	case c.Script != "" && !enters(c.Script) && !strings.Contains(c.Script, "SCREWTAPE_MARK"):
-		return fmt.Errorf("script: it has neither {critical} nor {mark}; write {critical} where a command does the work under the lock, or make and remove the file {mark}")
+		return about("script", fmt.Errorf("script: it has neither {critical} nor {mark}; write {critical} where a command does the work under the lock, or make and remove the file {mark}"))
 	case len(c.Nodes) == 0 || c.Contenders == 0:
 		return fmt.Errorf("a test needs a node and a contender")
 	}

@@ -134,44 +134,44 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 	q := &Queue{config: c}
 	var err error
 	if q.profile, err = profile.Get(c.Profile); err != nil {
-		return nil, err
+		return nil, about("profile", err)
 	}
 	if q.config.Queues, err = queuesOf(q.profile, c.Queues); err != nil {
-		return nil, err
+		return nil, about("queues", err)
 	}
 	if c.Locks != "shared" && c.Locks != "local" {
-		return nil, fmt.Errorf("no locks %q; there are shared and local", c.Locks)
+		return nil, about("locks", fmt.Errorf("no locks %q; there are shared and local", c.Locks))
 	}
 	if q.profile.Bugs, err = profile.ParseBugs(c.Bugs); err != nil {
-		return nil, err
+		return nil, about("bugs", err)
 	}
 	if !slices.Contains(samples.Names(), c.Sample) {
-		return nil, fmt.Errorf("no sample message %q; there are %s", c.Sample, strings.Join(samples.Names(), ", "))
+		return nil, about("sample", fmt.Errorf("no sample message %q; there are %s", c.Sample, strings.Join(samples.Names(), ", ")))
 	}
 	if !slices.Contains(check.Promises, c.Promise) {
-		return nil, noPromise(c.Promise)
+		return nil, about("promise", noPromise(c.Promise))
 	}
 	if c.Damage != "" && !slices.Contains(Damages, c.Damage) {
-		return nil, fmt.Errorf("no damage %q; there are %s", c.Damage, strings.Join(Damages, ", "))
+		return nil, about("damage", fmt.Errorf("no damage %q; there are %s", c.Damage, strings.Join(Damages, ", ")))
 	}
 	if len(c.Nodes) == 0 {
 		return nil, fmt.Errorf("a test needs a node")
 	}
 	// Without a message something else must be there to be tested.
 	if other := c.Inject || c.BadName; c.Messages > maxMessages || c.Messages < 1 && !other {
-		return nil, fmt.Errorf("messages: %d; there can be 1 to %d", c.Messages, maxMessages)
+		return nil, about("messages", fmt.Errorf("messages: %d; there can be 1 to %d", c.Messages, maxMessages))
 	}
 	t := &harness.Test{Name: "queue", Nodes: c.Nodes, Workload: q, Header: c.Header()}
 	if t.Nemeses, err = c.nemeses(); err != nil {
-		return nil, err
+		return nil, about("nemesis", err)
 	}
 	q.config.Slices = c.slices()
 	for _, s := range q.config.Slices {
 		if !slices.Contains(c.Nodes, s.Node) {
-			return nil, fmt.Errorf("slice %s: there is no node %s, only %s", s, s.Node, strings.Join(c.Nodes, " "))
+			return nil, about("slices", fmt.Errorf("slice %s: there is no node %s, only %s", s, s.Node, strings.Join(c.Nodes, " ")))
 		}
 		if _, err := queue.InSlice(q.profile, "0+0", s.Index, s.N); err != nil {
-			return nil, fmt.Errorf("slice %s: no runner of %s starts with it: %w", s, c.Profile, err)
+			return nil, about("slices", fmt.Errorf("slice %s: no runner of %s starts with it: %w", s, c.Profile, err))
 		}
 		for _, name := range q.config.Queues {
 			t.Programs = append(t.Programs, q.runner(name, s, t.Programs))
@@ -186,7 +186,7 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 	}
 	for _, late := range c.Late {
 		if !slices.ContainsFunc(t.Programs, func(p harness.Program) bool { return p.Label() == late }) {
-			return nil, fmt.Errorf("late: there is no program %s", late)
+			return nil, about("late", fmt.Errorf("late: there is no program %s", late))
 		}
 	}
 	return t, nil

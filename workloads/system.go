@@ -57,7 +57,7 @@ func ParseSystem(h schedule.Header) (SystemConfig, error) {
 func NewSystem(c SystemConfig) (*harness.Test, error) {
 	s, err := parseSystem(c.Text)
 	if err != nil {
-		return nil, err
+		return nil, about("system", err)
 	}
 	if err := s.missing(); err != nil {
 		return nil, err
@@ -69,10 +69,10 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 		s.Promise = c.Promise
 	}
 	if !slices.Contains(check.Promises, s.Promise) {
-		return nil, noPromise(s.Promise)
+		return nil, about("promise", noPromise(s.Promise))
 	}
 	if c.Messages > maxMessages {
-		return nil, fmt.Errorf("messages: %d; there can be at most %d", c.Messages, maxMessages)
+		return nil, about("messages", fmt.Errorf("messages: %d; there can be at most %d", c.Messages, maxMessages))
 	}
 	if len(c.Nodes) == 0 {
 		return nil, fmt.Errorf("a test needs a node")
@@ -81,7 +81,7 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 	overlap := slices.Contains(c.Nemeses, "overlap")
 	others := slices.DeleteFunc(slices.Clone(c.Nemeses), func(n string) bool { return n == "overlap" })
 	if t.Nemeses, err = makeNemeses(others, c.Faults); err != nil {
-		return nil, err
+		return nil, about("nemesis", err)
 	}
 	base := system{System: s, config: c}
 	for i, node := range c.Nodes {

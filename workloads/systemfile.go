@@ -231,7 +231,7 @@ func (s *System) fault() *fault {
 		case ways != 1:
 			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command, a fork and a file", `write command = "...", fork = "...", or file = "..." and text = "..."`}
 		case a.File != "" && s.Workload != "queue":
-			return &fault{"act", i, "file", "what is done to a "+s.Workload+" is a command", `write command = "..."`}
+			return &fault{"act", i, "file", "what is done to a " + s.Workload + " is a command", `write command = "..."`}
 		}
 	}
 	return nil

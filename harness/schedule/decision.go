@@ -49,6 +49,9 @@ const (
 	Exit    = "exit"    // a child ends, and its parent learns of it
 )
 
+// Verbs are all of these.
+var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, Start, Alarm, Skew, Pause, Resume}
+
 // Fault reports whether the decision is something going wrong, rather than
 // a program going on.
 func (d Decision) Fault() bool {

@@ -3,6 +3,7 @@ package schedule
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -141,8 +142,23 @@ func (f *Force) diverges(reason string, options []Option) *Divergence {
 	line := f.tape.Lines[f.next]
 	line.Comment = ""
 	d := &Divergence{File: f.tape.File, Line: cmp.Or(line.Number, f.next+1), Wanted: line.String(), Reason: reason}
+	// What programs would do comes first: faults are always on offer.
+	options = slices.Clone(options)
+	slices.SortStableFunc(options, func(a, b Option) int { return cmp.Compare(distance(a), distance(b)) })
 	for _, o := range options {
 		d.Offer = append(d.Offer, o.Decision.String())
 	}
 	return d
+}
+
+// distance orders what is on offer for a reader: the less likely it is what a line
+// was meant to say, the later.
+func distance(o Option) int {
+	switch {
+	case o.Fault():
+		return 2
+	case o.Restart:
+		return 1
+	}
+	return 0
 }

@@ -31,7 +31,10 @@ type Header []Field
 
 // A Field is one line of a header. A key is a lower-case word; a value may be
 // any string.
-type Field struct{ Key, Value string }
+type Field struct {
+	Key, Value string
+	Number     int // of the line in its file, from 1; 0 for none
+}
 
 // Get returns the value of key, "" if there is none.
 func (h Header) Get(key string) string {
@@ -43,6 +46,17 @@ func (h Header) Get(key string) string {
 	return ""
 }
 
+// Line returns the number in its file of the line that says key, from 1; 0 if
+// there is none.
+func (h Header) Line(key string) int {
+	for _, f := range h {
+		if f.Key == key {
+			return f.Number
+		}
+	}
+	return 0
+}
+
 // Set changes the value of key, or adds it at the end.
 func (h *Header) Set(key, value string) {
 	for i, f := range *h {
@@ -51,7 +65,7 @@ func (h *Header) Set(key, value string) {
 			return
 		}
 	}
-	*h = append(*h, Field{key, value})
+	*h = append(*h, Field{Key: key, Value: value})
 }
 
 // A Line is one decision of a tape, or in a sparse tape what a decision has to
@@ -164,7 +178,7 @@ func (p *parser) line(number int, text string) *SyntaxError {
 		return nil
 	}
 	if key, value, ok := headerLine(text); ok {
-		return p.header(key, value)
+		return p.header(number, key, value)
 	}
 	return p.decision(number, text)
 }
@@ -200,7 +214,7 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-func (p *parser) header(key, value string) *SyntaxError {
+func (p *parser) header(number int, key, value string) *SyntaxError {
 	if len(p.tape.Lines) > 0 {
 		return wrong("move it above the first decision", "header line %q among the decisions", key)
 	}
@@ -212,7 +226,7 @@ func (p *parser) header(key, value string) *SyntaxError {
 		return err
 	}
 	if key != callsKey {
-		p.tape.Header = append(p.tape.Header, Field{key, value})
+		p.tape.Header = append(p.tape.Header, Field{key, value, number})
 		return nil
 	}
 	p.calls = true
