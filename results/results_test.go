@@ -108,6 +108,7 @@ func TestStoryWords(t *testing.T) {
 		{"deliver", "250", "m0", "a/runner delivers m0"},
 		{"deliver", "554", "m0", "a/runner tries to deliver m0: the mail sink answers 554"},
 		{"defer", "451", "m0", "a/runner tries to deliver m0: the mail sink puts it off (451)"},
+		{"hangup", "421", "m0", "a/runner tries to deliver m0: the mail sink hangs up (421)"},
 		{"rename", "ok", "q/out/1+a.bak q/out/1+a.pck", "a/runner puts m0 back into the queue: renames it from .bak to .pck"},
 		{"rename", "ok", "q/out/1+a.pck.tmp q/out/1+a.pck", "a/runner puts m0 into the queue out"},
 		{"rename", "ENOENT", "q/out/1+a.pck q/out/1+a.bak", "a/runner finds m0.pck missing when it comes to rename it: ENOENT"},
@@ -169,6 +170,24 @@ func TestStoryOfALock(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, Story(nil, steps, check.Verdict{Verdict: check.Valid})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Where nothing is of more weight than what there is too much of, its begin and
+// end are told; and what the anomaly is about, by its name, goes before the rest.
+func TestStoryOfTooMuch(t *testing.T) {
+	var steps []history.Step
+	for i := range 100 {
+		steps = append(steps, history.Step{Decision: schedule.Decision{Process: "a/add", Verb: "link", Names: []string{fmt.Sprintf("x%d", i), fmt.Sprintf("y%d", i)}, Outcome: "ok"}, Index: i, Conflict: -1})
+	}
+	about := func(subject string) []string {
+		return Story(nil, steps, check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: check.LostUpdate, Subject: subject, Explanation: "x"}}})
+	}
+	if story := about("z"); len(story) != MaxStory || story[0] != "a/add links x0 to y0" {
+		t.Errorf("%d lines: %q", len(story), story)
+	}
+	if story := about("y50"); len(story) != 2 || story[0] != "a/add links x50 to y50" {
+		t.Errorf("%d lines: %q", len(story), story)
 	}
 }
 

@@ -106,8 +106,10 @@ func (t *teller) tell(s history.Step) (text string, weight int) {
 	}
 	name := t.object(s, 0)
 	about := 2
-	if t.subjects[name.short] || t.subjects[t.object(s, 1).short] {
-		about = 3
+	for _, o := range []object{name, t.object(s, 1)} {
+		if t.subjects[o.short] || t.subjects[o.base] {
+			about = 3
+		}
 	}
 	switch {
 	case s.Verb == schedule.Deliver && succeeded(s):
@@ -381,7 +383,8 @@ const brief = 12
 // middle of the story.
 func lines(told []sentence, room int) []string {
 	drop := func(weight, most int) {
-		if len(told) > most {
+		heavier := slices.ContainsFunc(told, func(s sentence) bool { return s.weight > weight })
+		if heavier && len(told) > most {
 			told = merge(slices.DeleteFunc(told, func(s sentence) bool { return s.weight == weight }))
 		}
 	}

@@ -46,7 +46,7 @@ func (q *Queue) judgeList(e *harness.End, v check.Verdict) check.Verdict {
 	}
 	if posts, _ := strconv.Atoi(final[list.Posts]); readable && posts < q.posts {
 		v.Verdict = check.Invalid
-		v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.LostUpdate, Subject: list.Posts, Step: -1,
+		v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.LostUpdate, Subject: "config.pck", Step: -1,
 			Explanation: fmt.Sprintf("the list counts %d posts; incoming runners have saved it %d times, each time with one more", posts, q.posts)})
 	}
 	return v
