@@ -145,9 +145,9 @@ func (s *exploration) batch() error {
 	if o.Stopped = s.over(); o.Stopped != "" {
 		return nil
 	}
-	plans, tasks := s.plan()
+	tasks := s.plan()
 	first := o.Schedules
-	list, failed := s.playAll(s.Peers, plans, tasks, func() bool { return s.hurried() != "" })
+	list, failed := s.playAll(s.Peers, tasks, func() bool { return s.hurried() != "" })
 	for _, p := range list {
 		if s.Stale > 0 && s.stale >= s.Stale {
 			break // what was played beyond that is as if it had not been
@@ -177,21 +177,20 @@ const (
 )
 
 // plan plans a batch.
-func (s *exploration) plan() (plans []schedule.Plan, tasks []task) {
+func (s *exploration) plan() (tasks []task) {
 	size := min(max(s.out.Schedules, leastBatch), mostBatch)
 	if s.Schedules > 0 {
 		size = min(size, s.Schedules-s.out.Schedules)
 	}
-	for len(plans) < size {
+	for len(tasks) < size {
 		p, ok := s.Search.Next()
 		if !ok {
 			break
 		}
-		plans = append(plans, p)
-		number := s.out.Schedules + len(plans)
-		tasks = append(tasks, task{Fresh: s.Fresh, Twice: number%twiceEvery == 0})
+		number := s.out.Schedules + len(tasks) + 1
+		tasks = append(tasks, task{Plan: p, Fresh: s.Fresh, Twice: number%twiceEvery == 0})
 	}
-	return plans, tasks
+	return tasks
 }
 
 // take takes in what came of a schedule.

@@ -15,9 +15,9 @@ import (
 
 // A task is a schedule to be played. It is sent to peers, as gob.
 type task struct {
-	Parcel schedule.Parcel
-	Fresh  bool
-	Twice  bool // play it once more, on fresh processes, and compare
+	Plan  schedule.Plan
+	Fresh bool
+	Twice bool // play it once more, on fresh processes, and compare
 }
 
 // A played is what came of a task.
@@ -36,8 +36,8 @@ type played struct {
 }
 
 // perform plays a planned schedule.
-func (w *World) perform(plan schedule.Plan, t task) (*played, error) {
-	player := plan.Player()
+func (w *World) perform(t task) (*played, error) {
+	player := t.Plan.Player()
 	r, err := w.Play(player, Options{Fresh: t.Fresh})
 	if err != nil {
 		return nil, err
@@ -58,7 +58,6 @@ func (w *World) perform(plan schedule.Plan, t task) (*played, error) {
 // beside ours.
 type Peer struct {
 	name    string
-	sender  schedule.Sender
 	to      *gob.Encoder
 	from    *gob.Decoder
 	outside []history.Outside // see World.Outside
@@ -72,8 +71,7 @@ func NewPeer(name string, h schedule.Header, to io.Writer, from io.Reader) (*Pee
 }
 
 // play has the peer play a schedule.
-func (p *Peer) play(plan schedule.Plan, t task) (*played, error) {
-	t.Parcel = p.sender.Pack(plan)
+func (p *Peer) play(t task) (*played, error) {
 	sent := p.to.Encode(t)
 	var r played
 	if err := p.from.Decode(&r); err != nil {
@@ -106,7 +104,6 @@ func Serve(from io.Reader, to io.Writer, make func(schedule.Header) (*Test, erro
 		return fail(err)
 	}
 	defer w.Close()
-	var receiver schedule.Receiver
 	for {
 		var t task
 		if err := in.Decode(&t); errors.Is(err, io.EOF) {
@@ -114,7 +111,7 @@ func Serve(from io.Reader, to io.Writer, make func(schedule.Header) (*Test, erro
 		} else if err != nil {
 			return err
 		}
-		r, err := w.perform(receiver.Open(t.Parcel), t)
+		r, err := w.perform(t)
 		if err != nil {
 			return fail(err)
 		}
@@ -124,25 +121,25 @@ func Serve(from io.Reader, to io.Writer, make func(schedule.Header) (*Test, erro
 	}
 }
 
-// playAll has plans played by this world and its peers, whoever is free the next
+// playAll has tasks done by this world and its peers, whoever is free the next
 // one, until over says that no more are to be begun. It returns what came of those
-// that were, in the order of the plans. Which of the worlds played what makes no
-// difference to it.
-func (w *World) playAll(peers []*Peer, plans []schedule.Plan, tasks []task, over func() bool) ([]*played, error) {
+// that were, in their order. Which of the worlds did what makes no difference to
+// it.
+func (w *World) playAll(peers []*Peer, tasks []task, over func() bool) ([]*played, error) {
 	var mu sync.Mutex
 	begun, failed := 0, false
-	out, errs := make([]*played, len(plans)), make([]error, len(plans))
-	work := func(play func(schedule.Plan, task) (*played, error)) {
+	out, errs := make([]*played, len(tasks)), make([]error, len(tasks))
+	work := func(play func(task) (*played, error)) {
 		for {
 			mu.Lock()
 			i := begun
-			if i == len(plans) || failed || over() {
+			if i == len(tasks) || failed || over() {
 				mu.Unlock()
 				return
 			}
 			begun++
 			mu.Unlock()
-			out[i], errs[i] = play(plans[i], tasks[i])
+			out[i], errs[i] = play(tasks[i])
 			if errs[i] != nil {
 				mu.Lock()
 				failed = true

@@ -102,6 +102,13 @@ var toys = []struct {
 			"b/p": calls([]string{Deliver, "m1"}, []string{Deliver, "m0"}),
 		}, nil, nil, 1)
 	}},
+	{"a poll that either of two wakes", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"create", "y"}),
+			"b/p": calls([]string{"create", "q/y"}),
+			"c/p": calls([]string{Wake}, []string{Wake}),
+		}, nil, []string{".", "q"}, 0)
+	}},
 	// Whether a's rename meets b's write hangs on what c has done before.
 	{"a third that makes two meet", func() *toy {
 		return newToy(map[string]program{
@@ -184,8 +191,8 @@ func TestForgetfulFootprints(t *testing.T) {
 	}
 }
 
-// Programs that nobody has thought of.
-func TestExhaustiveOfAnyPrograms(t *testing.T) {
+// anyToy makes a toy of programs that nobody has thought of.
+func anyToy(t *rapid.T) *toy {
 	name := rapid.SampledFrom([]string{"x", "y", "q/x", "q/y"})
 	step := rapid.Custom(func(t *rapid.T) []string {
 		switch verb := rapid.SampledFrom([]string{"create", "unlink", "rename", "read", "write", "list", "rmdir", "mkdir", Wake, Deliver}).Draw(t, "verb"); verb {
@@ -203,13 +210,18 @@ func TestExhaustiveOfAnyPrograms(t *testing.T) {
 			return []string{verb, name.Draw(t, "name")}
 		}
 	})
+	programs := map[string]program{}
+	processes := rapid.IntRange(2, 3).Draw(t, "processes")
+	for i := range processes {
+		programs[fmt.Sprintf("%c/p", 'a'+i)] = calls(rapid.SliceOfN(step, 1, 5-processes).Draw(t, "calls")...)
+	}
+	return newToy(programs, map[string]string{"x": "0", "q/x": "0"}, []string{".", "q"}, rapid.IntRange(0, 4-processes).Draw(t, "crashes"))
+}
+
+// Programs that nobody has thought of.
+func TestExhaustiveOfAnyPrograms(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		programs := map[string]program{}
-		processes := rapid.IntRange(2, 3).Draw(t, "processes")
-		for i := range processes {
-			programs[fmt.Sprintf("%c/p", 'a'+i)] = calls(rapid.SliceOfN(step, 1, 5-processes).Draw(t, "calls")...)
-		}
-		w := newToy(programs, map[string]string{"x": "0", "q/x": "0"}, []string{".", "q"}, rapid.IntRange(0, 4-processes).Draw(t, "crashes"))
+		w := anyToy(t)
 		x := NewExhaustive(Unbounded)
 		got, _, err := w.exhaust(x, rapid.IntRange(1, 9).Draw(t, "at once"), 50_000)
 		if err != nil {

@@ -6,18 +6,18 @@ import "slices"
 // comes then is decided on the way: as plainly as it can be, but nothing that
 // leads only to what is played elsewhere.
 type Beginning struct {
-	Taken  []string // the option that is to be taken at each stop
-	Looks  []uint64 // digests of what could be decided there
-	Sleep  []event  // options of the last of these stops that are played elsewhere
-	Bounds Bounds
-
-	relation *relation // as it was when the schedule was planned
+	Taken   []string // the option that is to be taken at each stop
+	Looks   []uint64 // digests of what could be decided there
+	Sleep   []event  // options of the last of these stops that are played elsewhere
+	Bounds  Bounds
+	Clocked bool // some program reads a clock
 }
 
 // An event is an option that is played elsewhere, and the label of what it is.
 type event struct {
 	Option string `json:"option"`
 	Label  int    `json:"label"`
+	Did    *label `json:"did"` // what it was there
 }
 
 func has(events []event, option string) bool {
@@ -173,7 +173,10 @@ func (f *follower) close() {
 	if at >= len(f.Taken)-1 {
 		last := &f.way.Stops[len(f.way.Stops)-1]
 		last.Done, last.Barrier = f.done, s.Barrier
-		f.sleep = f.relation.after(f.sleep, s, f.relation.look(f.done))
+		if s.Barrier {
+			f.sleep = nil
+		}
+		f.sleep = after(f.sleep, f.done.label(), f.Clocked)
 	}
 	f.done = execution{}
 }
@@ -185,12 +188,9 @@ func (s *stop) ran(e execution) {
 }
 
 // after are those of the sleeping events that still lead to nothing new after
-// the step that was taken at a stop: those that do not depend on it.
-func (r *relation) after(sleep []event, s *stop, l *label) []event {
-	if s.Barrier {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(sleep), func(e event) bool { return r.compare(r.labels[e.Label], l) })
+// a step: those that did not depend on it.
+func after(sleep []event, did *label, clocked bool) []event {
+	return slices.DeleteFunc(slices.Clone(sleep), func(e event) bool { return compare(e.Did, did, clocked) })
 }
 
 // Lesson is the way that the schedule took.

@@ -12,13 +12,15 @@ func (x *Exhaustive) races(p trail, from int) {
 	for j := range p {
 		r.before[j] = newBits(len(p))
 		for i := j - 1; i >= 0; i-- {
-			if r.before[j].has(i) || !r.ordered(i, j) {
+			if r.before[j].has(i) {
 				continue
 			}
-			r.before[j].add(r.before[i])
-			r.before[j].set(i)
-			if j >= from {
+			if j >= from && r.ordered(i, j) {
 				r.race(i, j)
+			}
+			if r.met(i, j) {
+				r.before[j].add(r.before[i])
+				r.before[j].set(i)
 			}
 		}
 		if j >= from && !p[j].Barrier {
@@ -61,6 +63,12 @@ func (r *racing) ordered(i, j int) bool {
 	return p.Barrier || q.Barrier || r.x.relation.depend(p.Label, q.Label)
 }
 
+// met reports whether two steps met in this schedule.
+func (r *racing) met(i, j int) bool {
+	p, q := r.trail[i], r.trail[j]
+	return p.Barrier || q.Barrier || compare(p.Did, q.Did, r.x.relation.clocked)
+}
+
 // race sees to it that of two steps that depend on each other, with none in
 // between that hangs on the first and on which the second hangs, the later one
 // is also tried before the earlier one.
@@ -70,15 +78,15 @@ func (r *racing) race(i, j int) {
 		return
 	}
 	if r.enabled(i, j) {
-		// It could not have come before that. But if it could have come before
-		// others on which it depends, it is to be tried there.
+		// It could not have come before that, unless something else makes room
+		// for it too. But if it could have come before others on which it depends,
+		// it is to be tried there.
 		for k := i - 1; k >= 0 && r.course[k].process() != later.process(); k-- {
 			if r.course[k].find(later.Taken) >= 0 && r.ordered(k, j) {
 				r.trail[k].try(later.process())
-				return
+				break
 			}
 		}
-		return
 	}
 	// What does not hang on the earlier one, and the later one after it, is a
 	// way to have them the other way round. Whatever could come first on that

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// A relation says which steps depend on each other, so that their order can
-// matter. It is a function of what the steps are (process, verb, names) and not
-// of what came of them: what a rename touches that finds nothing is also what
+// A relation says which steps can depend on each other, so that the other order
+// is to be tried. It is a function of what the steps are (process, verb, names) and
+// not of what came of them: what a rename touches that finds nothing is also what
 // the same rename touches where it succeeds. A relation over what each single
 // execution touched would be smaller, and lose traces: a third step can make two
 // others fail that would have met.
@@ -22,7 +22,7 @@ type relation struct {
 	known   map[[2]int]bool // what depend has answered, the smaller number first
 	clocked bool            // some program reads a clock, so that time matters
 	grew    bool            // an answer has become wrong
-	changed []int           // labels, each time that one was added or has grown
+
 }
 
 // A label is what a step is.
@@ -127,7 +127,7 @@ func (r *relation) learn(e execution) int {
 		r.add(l)
 	}
 	if known && r.labels[id].merge(l) {
-		r.changed = append(r.changed, id)
+
 		r.check(func(pair [2]int) bool { return pair[0] == id || pair[1] == id })
 	}
 	if !r.clocked && slices.Contains(e.Touched.Reads, timeGone) {
@@ -137,28 +137,19 @@ func (r *relation) learn(e execution) int {
 	return id
 }
 
-// look is the label of an execution as it would be learnt, which it is not.
-func (r *relation) look(e execution) *label {
-	l := e.label()
-	if id, known := r.index[l.Text]; known {
-		l.merge(r.labels[id])
-	}
-	return l
-}
-
 func (r *relation) add(l *label) {
 	if r.index == nil {
 		r.index, r.known = map[string]int{}, map[[2]int]bool{}
 	}
 	r.index[l.Text] = len(r.labels)
-	r.changed = append(r.changed, len(r.labels))
+
 	r.labels = append(r.labels, l)
 }
 
 // check looks whether answers that were given still hold.
 func (r *relation) check(concerned func([2]int) bool) {
 	for pair, answer := range r.known {
-		if !answer && concerned(pair) && r.compare(r.labels[pair[0]], r.labels[pair[1]]) {
+		if !answer && concerned(pair) && compare(r.labels[pair[0]], r.labels[pair[1]], r.clocked) {
 			r.known[pair], r.grew = true, true
 		}
 	}
@@ -177,34 +168,34 @@ func (r *relation) depend(a, b int) bool {
 	pair := [2]int{min(a, b), max(a, b)}
 	answer, known := r.known[pair]
 	if !known {
-		answer = r.compare(r.labels[a], r.labels[b])
+		answer = compare(r.labels[a], r.labels[b], r.clocked)
 		r.known[pair] = answer
 	}
 	return answer
 }
 
-func (r *relation) compare(x, y *label) bool {
+func compare(x, y *label, clocked bool) bool {
 	if Program(x.Process) == Program(y.Process) || x.signals(y) || y.signals(x) {
 		return true
 	}
 	for resource := range x.Touches {
-		if r.access(x, resource).conflict(r.access(y, resource)) {
+		if x.access(resource, clocked).conflict(y.access(resource, clocked)) {
 			return true
 		}
 	}
-	return r.access(x, timeGone).conflict(r.access(y, timeGone))
+	return x.access(timeGone, clocked).conflict(y.access(timeGone, clocked))
 }
 
 // access is how a step touches a resource. How late it is matters only where
 // some program looks: then also when something was changed, since that stamps
 // it, and when a sleep began.
-func (r *relation) access(l *label, x Resource) access {
+func (l *label) access(x Resource, clocked bool) access {
 	switch {
 	case x == "faults" || x == asleep:
 		return 0 // see budget, and time
 	case x != timeGone:
 		return l.Touches[x]
-	case !r.clocked:
+	case !clocked:
 		return 0
 	case l.Touches[asleep] != 0 || l.Touches[anyChange]&adds != 0:
 		return l.Touches[x] | reads

@@ -160,7 +160,7 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 			break
 		}
 		if dir := dirOf(name); !t.dirs[dir] {
-			f.Reads, d.Outcome = append(f.Reads, entry(dir)), "ENOTDIR"
+			f.Reads, d.Outcome = append(f.Reads, entry(dir), entry(name)), "ENOTDIR"
 			break
 		}
 		f.Reads = append(f.Reads, entry(dirOf(name)))
@@ -377,9 +377,7 @@ func (t *toy) bruteForce() (ends map[string]bool, states int) {
 // so many are under way at once. Each is planned here and made elsewhere.
 func (t *toy) exhaust(x *Exhaustive, atOnce, most int) (ends map[string]bool, schedules int, err error) {
 	ends = map[string]bool{}
-	var sender Sender
-	var receiver Receiver
-	parcels, lessons := newMail(), newMail()
+	plans, lessons := newMail(), newMail()
 	for !x.Over() && schedules < most {
 		var players []Player
 		for len(players) < min(atOnce, most-schedules) {
@@ -387,11 +385,11 @@ func (t *toy) exhaust(x *Exhaustive, atOnce, most int) (ends map[string]bool, sc
 			if !ok {
 				break
 			}
-			var parcel Parcel
-			if err := parcels.send(sender.Pack(plan), &parcel); err != nil {
+			var sent Plan
+			if err := plans.send(plan, &sent); err != nil {
 				return ends, schedules, err
 			}
-			players = append(players, receiver.Open(parcel).Player())
+			players = append(players, sent.Player())
 		}
 		if len(players) == 0 {
 			return ends, schedules, errors.New("it is not over, and has no plan")
