@@ -521,11 +521,12 @@ func (p *play) finish(w *World) {
 }
 
 // unfinished names a program that should have ended and polls up to its horizon,
-// so that what it would do later was not seen; "" where there is none.
+// by itself or by its children, so that what it would do later was not seen; ""
+// where there is none. What one that has ended left behind serves for ever.
 func (w *World) unfinished() string {
 	for _, p := range w.all() {
 		root := p.root()
-		if !p.alive || root.program == nil || !root.program.Once || p.horizon() == 0 {
+		if !p.alive || !root.alive || root.program == nil || !root.program.Once || p.horizon() == 0 {
 			continue
 		}
 		polls := slices.ContainsFunc(p.threads, func(t *Thread) bool { return t.asleep }) ||

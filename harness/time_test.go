@@ -350,6 +350,7 @@ func TestHorizon(t *testing.T) {
 		{"polls", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, true, "the horizon of a/timed, 60h0m0s"},
 		{"finds", []string{"/bin/sh", "-c", fmt.Sprintf(poll, ".")}, true, ""},
 		{"serves", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, false, ""},
+		{"leaves a server", []string{"/bin/sh", "-c", fmt.Sprintf("("+poll+") &", "never")}, true, ""},
 		{"periodic timer", []string{real("python3"), "-c", timer}, true, "the horizon of a/timed, 60h0m0s"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
