@@ -45,6 +45,9 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		held.Continue() // the agent's own, or of one that has died
 		return nil
 	}
+	if t.proc.starting && held.Direct {
+		w.began(t.proc)
+	}
 	kind := node.Calls[held.Nr]
 	c := &call{verb: kind.Verb, ends: kind.Ends, refused: kind.Refused}
 	switch kind.Kind {
@@ -90,10 +93,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		c.names, c.ordinary = w.pathNames(t, held, kind)
 		t.proc.relist, t.proc.begun, t.proc.compiled = true, false, 0
 		if t.proc.starting {
-			t.proc.starting = false
-			if h.Group != nil {
-				h.Group.Join(t.proc.pid)
-			}
+			w.began(t.proc)
 			c.ordinary = true
 		}
 	case node.OnFile:

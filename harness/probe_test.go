@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"screwtape/harness/direct"
 )
 
 // probeName is the argv[0] under which the test binary is the probe: a program
@@ -203,11 +205,7 @@ func (p *prober) sys(nr int, args ...any) int {
 			panic(fmt.Sprintf("argument %T", arg))
 		}
 	}
-	call := syscall.RawSyscall6
-	if p.block {
-		call = syscall.Syscall6
-	}
-	r, _, errno := call(uintptr(nr), a[0], a[1], a[2], a[3], a[4], a[5])
+	r, errno := p.call(uintptr(nr), a)
 	p.keep = p.keep[:0]
 	if errno != 0 {
 		return -int(errno)
@@ -216,12 +214,15 @@ func (p *prober) sys(nr int, args ...any) int {
 }
 
 func (p *prober) sleep(d time.Duration) {
-	ts := &unix.Timespec{Sec: int64(d / time.Second)}
-	call := syscall.RawSyscall6
+	p.sys(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, ints{uint32(d / time.Second)}, 0)
+}
+
+func (p *prober) call(nr uintptr, a [6]uintptr) (uintptr, syscall.Errno) {
 	if p.block {
-		call = syscall.Syscall6
+		r, _, errno := syscall.Syscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5])
+		return r, errno
 	}
-	call(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(ts)), 0, 0, 0)
+	return direct.Call(nr, a[0], a[1], a[2], a[3], a[4], a[5])
 }
 
 // newProber opens what the calls need, in a shape: "absolute", "cwd" or "dirfd".

@@ -152,12 +152,31 @@ func (w *World) start(p *Process) error {
 	p.host.launching++
 	l := node.Launch{
 		Path: p.program.Path, Args: p.program.Args, Dir: cmp.Or(p.program.Dir, "/"),
-		Env: p.program.Env, PID: p.inner, Output: wr, Timed: p.program.Timed,
+		Env: p.program.Env, PID: p.inner, Output: wr, Filter: p.program.filter(),
 	}
 	if f := p.host.forker; f != nil && f.proc == p {
 		l.Input, l.Apart = f.lines, true
 	}
 	return p.host.Launch(l)
+}
+
+// filter says which calls of the program are trapped.
+func (p *Program) filter() node.Filter {
+	switch {
+	case p.Single:
+		return node.Direct
+	case p.Timed:
+		return node.Timed
+	}
+	return node.Plain
+}
+
+// began notes that a process which was being started has begun its program.
+func (w *World) began(p *Process) {
+	p.starting = false
+	if p.host.Group != nil {
+		p.host.Group.Join(p.pid)
+	}
 }
 
 // pidsOfStart is how many pids each start of a program has for itself and what

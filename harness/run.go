@@ -213,6 +213,11 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 				if err := w.start(q); err != nil {
 					return nil, err
 				}
+				// One after the other: what a runtime makes threads of as it
+				// starts takes pids.
+				if err := w.settle(); err != nil {
+					return nil, err
+				}
 			}
 		}
 		p.at(w).Add("nemesis", history.Info, "start", d.Process, "")

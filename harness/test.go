@@ -69,9 +69,11 @@ type Program struct {
 	// the first thread acts: none of its goroutines waits for the processor
 	// of another, which costs a wait for Go's sysmon at every decision.
 	OneThread bool
-	// Single promises that only the program's first thread acts, and that it
-	// ends each of its steps in a call that can be held: the built-in programs
-	// do. What such a program is doing need not be looked up in /proc.
+	// Single promises that only the program's first thread acts, that it ends
+	// each of its steps in a call that can be held, and that it makes all such
+	// calls by package direct: the built-in programs do. What such a program is
+	// doing need not be looked up in /proc, and what its runtime does is not
+	// trapped.
 	Single bool
 }
 

@@ -129,7 +129,7 @@ func (w *World) addHost(name string) error {
 			return err
 		}
 	}
-	for _, trap := range []*node.Trap{n.Trap, n.Timed} {
+	for _, trap := range n.Traps {
 		if err := w.watch(trap.Fd(), func() error { return w.onTrap(h, trap) }); err != nil {
 			return err
 		}

@@ -43,8 +43,7 @@ type launch struct {
 	Dir     string
 	PID     int // in the node's pid namespace
 	NextPID int // not a launch: what forks next gets this pid
-	// Timed programs get the filter that also traps waiting.
-	Timed bool
+	Filter  Filter
 	// Apart is a process that is not in the programs' cgroup.
 	Apart bool
 }
@@ -93,21 +92,23 @@ func agent(control int) error {
 	if err != nil {
 		return err
 	}
-	// A filter is inherited by what a thread starts, so for each of the two
-	// there is a thread that has it and does nothing but start programs.
-	plain, trap, err := newLauncher(false)
-	if err != nil {
+	// A filter is inherited by what a thread starts, so for each of them there
+	// is a thread that has it and does nothing but start programs.
+	var launchers [filters]chan<- order
+	var traps [filters]*os.File
+	files := make([]int, filters, filters+1)
+	for f := range Filter(filters) {
+		if launchers[f], traps[f], err = newLauncher(f); err != nil {
+			return err
+		}
+		files[f] = int(traps[f].Fd())
+	}
+	if err := send(control, report{}, append(files, int(port.Fd()))...); err != nil {
 		return err
 	}
-	timed, timedTrap, err := newLauncher(true)
-	if err != nil {
-		return err
+	for _, trap := range traps {
+		trap.Close()
 	}
-	if err := send(control, report{}, int(trap.Fd()), int(timedTrap.Fd()), int(port.Fd())); err != nil {
-		return err
-	}
-	trap.Close()
-	timedTrap.Close()
 	port.Close()
 	mail.Close()
 
@@ -130,11 +131,7 @@ func agent(control int) error {
 		if l.Apart {
 			o.group = -1
 		}
-		if l.Timed {
-			timed <- o
-		} else {
-			plain <- o
-		}
+		launchers[l.Filter] <- o
 		if err := <-o.done; err != nil {
 			send(control, report{Error: err.Error(), PID: l.PID, Started: true})
 		} else {
@@ -184,7 +181,7 @@ type order struct {
 
 // newLauncher makes a thread that carries a filter and starts what it is
 // ordered to. It returns the filter's listener.
-func newLauncher(timed bool) (chan<- order, *os.File, error) {
+func newLauncher(f Filter) (chan<- order, *os.File, error) {
 	orders := make(chan order)
 	type made struct {
 		trap *os.File
@@ -193,7 +190,7 @@ func newLauncher(timed bool) (chan<- order, *os.File, error) {
 	ready := make(chan made)
 	go func() {
 		runtime.LockOSThread()
-		trap, err := install(timed)
+		trap, err := install(f)
 		ready <- made{trap, err}
 		if err == nil {
 			launcher(orders)

@@ -16,8 +16,7 @@ import (
 // A Node is one host.
 type Node struct {
 	Name  string
-	Trap  *Trap        // where its programs' calls wait
-	Timed *Trap        // where those of programs in virtual time wait
+	Traps []*Trap      // where its programs' calls wait, by Filter
 	Mail  net.Listener // its 127.0.0.1:25
 
 	Group *Group // of its programs; nil where there is none
@@ -92,9 +91,10 @@ func (n *Node) setUp(mounts []Mount, scratch []string) error {
 	if r.Error != "" {
 		return fmt.Errorf("%s", r.Error)
 	}
-	n.Trap = newTrap(os.NewFile(uintptr(files[0]), "seccomp"))
-	n.Timed = newTrap(os.NewFile(uintptr(files[1]), "seccomp"))
-	port := os.NewFile(uintptr(files[2]), "mail")
+	for _, fd := range files[:filters] {
+		n.Traps = append(n.Traps, newTrap(os.NewFile(uintptr(fd), "seccomp")))
+	}
+	port := os.NewFile(uintptr(files[filters]), "mail")
 	defer port.Close()
 	n.Mail, err = net.FileListener(port)
 	if err != nil {
@@ -110,20 +110,21 @@ type Launch struct {
 	Env    []string
 	Dir    string
 	PID    int      // in the node's pid namespace
-	Timed  bool     // it runs in virtual time
+	Filter Filter   // which of its calls are trapped
 	Output *os.File // its standard output and error
 	Input  *os.File // open in it as descriptor 3; nil is nothing
 	Apart  bool     // it is not in the node's Group
 }
 
 // Launch asks for a program to be started, and does not wait for it: its first
-// trapped call is its exec, and what became of the start is an Event.
+// trapped call is its exec (with Direct its first direct one), and what became
+// of the start is an Event.
 func (n *Node) Launch(l Launch) error {
 	files := []int{int(l.Output.Fd())}
 	if l.Input != nil {
 		files = append(files, int(l.Input.Fd()))
 	}
-	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID, Timed: l.Timed, Apart: l.Apart}, files...)
+	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID, Filter: l.Filter, Apart: l.Apart}, files...)
 	if err != nil {
 		return fmt.Errorf("node %s: its agent does not answer: %w", n.Name, err)
 	}
@@ -183,9 +184,8 @@ func (n *Node) Close() error {
 	if n.Group != nil {
 		n.Group.Close()
 	}
-	if n.Trap != nil {
-		n.Trap.Close()
-		n.Timed.Close()
+	for _, t := range n.Traps {
+		t.Close()
 	}
 	if n.Mail != nil {
 		n.Mail.Close()

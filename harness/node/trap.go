@@ -1,12 +1,17 @@
 package node
 
 import (
+	"debug/elf"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"screwtape/harness/direct"
 )
 
 // A Trap is the listening end of a seccomp filter: the system calls of Calls,
@@ -22,6 +27,8 @@ type Held struct {
 	TID  int    // the calling thread, in the controller's pid namespace
 	Nr   int    // number of the system call
 	Args [6]uint64
+	// Direct says that it was made by direct.Call of this executable.
+	Direct bool
 
 	trap *Trap
 }
@@ -79,10 +86,24 @@ func (h *Held) addFile(add *addFile) error {
 
 const ioctlAddFile = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD
 
-// install puts the filter on the calling thread, which must be locked, and on
+// A Filter says which calls of a program are trapped.
+type Filter int
+
+// The filters. Direct is for built-in programs, which make every call that
+// matters by direct.Call; what the Go runtime does beside that goes on, but
+// for exit_group(2). In an executable that is position-independent it is Plain.
+const (
+	Plain  Filter = iota // Calls that are not Timed
+	Timed                // all of Calls
+	Direct               // those of Plain that are made by direct.Call
+
+	filters = iota
+)
+
+// install puts a filter on the calling thread, which must be locked, and on
 // whatever it starts from now on. It returns the listening descriptor.
-func install(timed bool) (*os.File, error) {
-	prog := filter(timed)
+func install(f Filter) (*os.File, error) {
+	prog := program(f)
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	// With WAIT_KILLABLE_RECV a signal that a runtime sends to itself (Go's
@@ -100,10 +121,9 @@ func install(timed bool) (*os.File, error) {
 	panic("unreachable")
 }
 
-// filter is the program: the calls of Calls wait, those that are Timed only for
-// programs in virtual time; io_uring does not exist (what is submitted there
-// would pass unseen), and all else goes on.
-func filter(timed bool) []unix.SockFilter {
+// program is a filter's program: what it traps waits; io_uring does not exist
+// (what is submitted there would pass unseen), and all else goes on.
+func program(f Filter) []unix.SockFilter {
 	const (
 		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -117,10 +137,13 @@ func filter(timed bool) []unix.SockFilter {
 		{Code: equal, K: unix.SYS_IO_URING_SETUP, Jf: 1},
 		{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
 	}
-	if timed {
+	switch f {
+	case Timed:
 		prog = append(prog, futexFilter()...)
+	case Direct:
+		prog = append(prog, directFilter()...)
 	}
-	for _, nr := range numbers(timed) {
+	for _, nr := range numbers(f == Timed) {
 		prog = append(prog,
 			unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1},
 			unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_USER_NOTIF})
@@ -154,6 +177,45 @@ func futexFilter() []unix.SockFilter {
 		{Code: answer, K: unix.SECCOMP_RET_USER_NOTIF},
 		{Code: load, K: 0}, // seccomp_data.nr
 	}
+}
+
+// directFilter lets all calls go on but exit_group(2) and those that are made by
+// direct.Call. The rest of the program after it finds the number of the call
+// loaded again.
+func directFilter() []unix.SockFilter {
+	const (
+		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		answer = unix.BPF_RET | unix.BPF_K
+		ip     = 8 // seccomp_data.instruction_pointer
+	)
+	if relocated() {
+		return nil
+	}
+	at := uint64(direct.Address())
+	return []unix.SockFilter{
+		{Code: equal, K: unix.SYS_EXIT_GROUP, Jt: 6},
+		{Code: load, K: ip},
+		{Code: equal, K: uint32(at), Jf: 2},
+		{Code: load, K: ip + 4},
+		{Code: equal, K: uint32(at >> 32), Jt: 1},
+		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
+		{Code: load, K: 0}, // seccomp_data.nr
+	}
+}
+
+// relocated reports whether this executable is position-independent: its
+// functions lie elsewhere in each process.
+func relocated() bool {
+	const header = 18 // where e_type ends: elf(5)
+	b := make([]byte, header)
+	self, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return true
+	}
+	defer self.Close()
+	_, err = io.ReadFull(self, b)
+	return err != nil || elf.Type(binary.LittleEndian.Uint16(b[header-2:])) != elf.ET_EXEC
 }
 
 // Operations of futex(2).
@@ -205,7 +267,7 @@ func (t *Trap) Next() (h *Held, ok bool, err error) {
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, t.file.Fd(), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n)))
 		switch errno {
 		case 0:
-			return &Held{ID: n.id, TID: int(n.pid), Nr: int(n.nr), Args: n.args, trap: t}, true, nil
+			return &Held{ID: n.id, TID: int(n.pid), Nr: int(n.nr), Args: n.args, Direct: n.ip == uint64(direct.Address()), trap: t}, true, nil
 		case unix.EINTR:
 			continue
 		case unix.ENOENT:

@@ -4,6 +4,8 @@ import (
 	"os"
 	"syscall"
 	"unsafe"
+
+	"screwtape/harness/direct"
 )
 
 // caught has a bit for each signal that came, set by the handler in
@@ -22,7 +24,7 @@ func Catch(signals ...syscall.Signal) {
 		mask                     uint64
 	}{catchAddr(), saRestorer | saOnStack, restorerAddr(), 0}
 	for _, sig := range signals {
-		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
+		direct.Call(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 	}
 }
 
@@ -41,7 +43,7 @@ func Caught(sig syscall.Signal) bool {
 func Pause() { syscall.Syscall(syscall.SYS_PAUSE, 0, 0, 0) }
 
 // Alarm asks for a SIGALRM in so many seconds.
-func Alarm(seconds uint) { syscall.RawSyscall(syscall.SYS_ALARM, uintptr(seconds), 0, 0) }
+func Alarm(seconds uint) { direct.Call(syscall.SYS_ALARM, uintptr(seconds), 0, 0, 0, 0, 0) }
 
 // Wait waits for a child to end. It fails with EINTR when a signal comes first,
 // and with ECHILD when there is none left.
@@ -100,13 +102,13 @@ func forkExec(number int, path *byte, argv, env []*byte) (pid int, errno syscall
 	if number > 0 {
 		args.setTID, args.setTIDSize = &tid, 1
 	}
-	r, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0)
+	r, errno := direct.Call(sysClone3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args), 0, 0, 0, 0)
 	if errno != 0 || r != 0 {
 		return int(r), errno
 	}
-	syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])))
+	direct.Call(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&env[0])), 0, 0, 0)
 	for {
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, failed, 0, 0)
+		direct.Call(syscall.SYS_EXIT_GROUP, failed, 0, 0, 0, 0, 0)
 	}
 }
 
@@ -114,5 +116,5 @@ func forkExec(number int, path *byte, argv, env []*byte) (pid int, errno syscall
 // about it.
 func Default(sig syscall.Signal) {
 	var act [4]uint64
-	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
+	direct.Call(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 }

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"screwtape/harness/direct"
 )
 
 // Link gives the file at from the further name to.
@@ -52,7 +54,7 @@ func Utimens(path string, t time.Time) error {
 	ts := syscall.NsecToTimespec(t.UnixNano())
 	times := [2]syscall.Timespec{ts, ts}
 	cwd := atFdcwd
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_UTIMENSAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&times)), 0, 0, 0)
+	_, errno := direct.Call(syscall.SYS_UTIMENSAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(unsafe.Pointer(&times)), 0, 0, 0)
 	return pathErr("utimens", path, errno)
 }
 
@@ -81,7 +83,7 @@ func SleepFor(d time.Duration) {
 	}
 	const clockMonotonic = 1
 	ts := syscall.NsecToTimespec(int64(d))
-	syscall.RawSyscall6(syscall.SYS_CLOCK_NANOSLEEP, clockMonotonic, 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	direct.Call(syscall.SYS_CLOCK_NANOSLEEP, clockMonotonic, 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 }
 
 // Random is a number of 64 random bits, of the kernel's: a node has a source
@@ -89,20 +91,20 @@ func SleepFor(d time.Duration) {
 func Random() uint64 {
 	var n uint64
 	const sysGetrandom = 318
-	syscall.RawSyscall(sysGetrandom, uintptr(unsafe.Pointer(&n)), unsafe.Sizeof(n), 0)
+	direct.Call(sysGetrandom, uintptr(unsafe.Pointer(&n)), unsafe.Sizeof(n), 0, 0, 0, 0)
 	return n
 }
 
 // Pid is the process's number in its node.
 func Pid() int {
-	pid, _, _ := syscall.RawSyscall(syscall.SYS_GETPID, 0, 0, 0)
+	pid, _ := direct.Call(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0)
 	return int(pid)
 }
 
 // Hostname is the node's name.
 func Hostname() string {
 	var u syscall.Utsname
-	syscall.RawSyscall(syscall.SYS_UNAME, uintptr(unsafe.Pointer(&u)), 0, 0)
+	direct.Call(syscall.SYS_UNAME, uintptr(unsafe.Pointer(&u)), 0, 0, 0, 0, 0)
 	var name []byte
 	for _, c := range u.Nodename {
 		if c == 0 {
@@ -119,7 +121,7 @@ func Kill(pid int, sig syscall.Signal) error {
 	if Trace != nil {
 		Trace("kill")
 	}
-	_, _, errno := syscall.RawSyscall(syscall.SYS_KILL, uintptr(pid), uintptr(sig), 0)
+	_, errno := direct.Call(syscall.SYS_KILL, uintptr(pid), uintptr(sig), 0, 0, 0, 0)
 	if errno != 0 {
 		return &os.SyscallError{Syscall: "kill", Err: errno}
 	}

@@ -3,6 +3,8 @@ package sys
 import (
 	"syscall"
 	"unsafe"
+
+	"screwtape/harness/direct"
 )
 
 // pending is the last stop signal that came, set by the handler in
@@ -29,7 +31,7 @@ func CatchStop() {
 		mask                     uint64
 	}{handlerAddr(), saRestorer | saOnStack | saRestart, restorerAddr(), 0}
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
+		direct.Call(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 	}
 }
 

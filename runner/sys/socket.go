@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"syscall"
 	"unsafe"
+
+	"screwtape/harness/direct"
 )
 
 // A Conn is a TCP connection. It sends and receives by sendto and recvfrom, as
@@ -26,7 +28,7 @@ func Dial(port uint16, addr string) (*Conn, error) {
 	}
 	_, errno = call(syscall.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
 	if errno != 0 {
-		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0)
+		direct.Call(syscall.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)
 		return nil, pathErr("connect", addr, errno)
 	}
 	return &Conn{fd, addr}, nil
@@ -37,7 +39,7 @@ func (c *Conn) call(op string, nr uintptr, p []byte, flags uintptr) (int, error)
 		Trace(op)
 	}
 	for {
-		n, _, errno := syscall.RawSyscall6(nr, uintptr(c.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
+		n, errno := direct.Call(nr, uintptr(c.fd), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
 		if errno != syscall.EINTR {
 			return int(n), pathErr(op, c.addr, errno)
 		}
@@ -67,4 +69,4 @@ func (c *Conn) Receive(p []byte) (int, error) {
 }
 
 // Close ends the connection.
-func (c *Conn) Close() { syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(c.fd), 0, 0) }
+func (c *Conn) Close() { direct.Call(syscall.SYS_CLOSE, uintptr(c.fd), 0, 0, 0, 0, 0) }

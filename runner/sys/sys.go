@@ -2,8 +2,8 @@
 //
 // The runner's programs are looked at system call by system call: each of
 // their calls on the share is held until the controller lets it happen. So they
-// make exactly the calls that are written down, in that order, by raw system
-// calls: package os would add calls of its own (fstat, epoll, fcntl), and the
+// make exactly the calls that are written down, in that order, by [direct.Call],
+// from which the controller knows them: package os would add calls of its own (fstat, epoll, fcntl), and the
 // Go scheduler, told of a call, would hand the thread's work to another thread
 // when the call is held for long. The main goroutine must be locked to the main
 // thread, see [Lock].
@@ -19,6 +19,8 @@ import (
 	"runtime"
 	"syscall"
 	"unsafe"
+
+	"screwtape/harness/direct"
 )
 
 // Trace is told, when it is set, of each call before it is made, with its name and
@@ -37,7 +39,7 @@ const (
 func Lock() {
 	runtime.LockOSThread()
 	mask := uint64(1) << (syscall.SIGURG - 1)
-	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, 0, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
+	direct.Call(syscall.SYS_RT_SIGPROCMASK, 0, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
 }
 
 // call makes one raw system call, again when it was interrupted.
@@ -45,7 +47,7 @@ func Lock() {
 //go:uintptrescapes
 func call(nr, a, b, c uintptr) (int, syscall.Errno) {
 	for {
-		r, _, errno := syscall.RawSyscall(nr, a, b, c)
+		r, errno := direct.Call(nr, a, b, c, 0, 0, 0)
 		if errno != syscall.EINTR {
 			return int(r), errno
 		}
@@ -86,7 +88,7 @@ func Open(path string, flags int, mode uint32) (*File, error) {
 	}
 	for {
 		cwd := atFdcwd
-		fd, _, errno := syscall.RawSyscall6(syscall.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(flags), uintptr(mode), 0, 0)
+		fd, errno := direct.Call(syscall.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(p)), uintptr(flags), uintptr(mode), 0, 0)
 		switch errno {
 		case 0:
 			return &File{int(fd), path}, nil
@@ -134,7 +136,7 @@ func Rename(from, to string) error {
 }
 
 // Umask sets the file mode creation mask.
-func Umask(mask int) { syscall.RawSyscall(syscall.SYS_UMASK, uintptr(mask), 0, 0) }
+func Umask(mask int) { direct.Call(syscall.SYS_UMASK, uintptr(mask), 0, 0, 0, 0, 0) }
 
 // List names what the directory path holds, in the directory's own order and
 // without "." and "..".
@@ -223,7 +225,7 @@ func (f *File) Sync() error { return f.fdCall("fsync", syscall.SYS_FSYNC, 0, 0) 
 // Close closes the file. An interrupted close has closed it all the same.
 func (f *File) Close() error {
 	f.trace("close")
-	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(f.fd), 0, 0)
+	_, errno := direct.Call(syscall.SYS_CLOSE, uintptr(f.fd), 0, 0, 0, 0, 0)
 	if errno == syscall.EINTR {
 		errno = 0
 	}
@@ -240,7 +242,7 @@ var (
 // vDSO would answer with the machine's clock, where the node has one of its own.
 func Now() (sec, nsec int64) {
 	var ts syscall.Timespec
-	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockRealtime, uintptr(unsafe.Pointer(&ts)), 0)
+	direct.Call(syscall.SYS_CLOCK_GETTIME, clockRealtime, uintptr(unsafe.Pointer(&ts)), 0, 0, 0, 0)
 	return ts.Sec, ts.Nsec
 }
 
@@ -251,5 +253,5 @@ func Sleep(seconds int64) {
 	}
 	const clockMonotonic = 1
 	ts := syscall.Timespec{Sec: seconds}
-	syscall.RawSyscall6(syscall.SYS_CLOCK_NANOSLEEP, clockMonotonic, 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	direct.Call(syscall.SYS_CLOCK_NANOSLEEP, clockMonotonic, 0, uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
 }

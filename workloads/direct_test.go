@@ -1,0 +1,56 @@
+package workloads
+
+import (
+	"testing"
+
+	"screwtape/harness"
+	"screwtape/harness/schedule"
+)
+
+// TestBuiltInsAreDirect plays schedules twice: with built-in programs of which
+// only direct calls are trapped, and with every call of theirs trapped. A call
+// on the share that a program makes past package direct is a decision in the
+// second alone.
+func TestBuiltInsAreDirect(t *testing.T) {
+	tests := map[string]func() (*harness.Test, error){
+		"queue":  func() (*harness.Test, error) { return NewQueue(overlapping()) },
+		"inject": func() (*harness.Test, error) { c := overlapping(); c.Inject = true; return NewQueue(c) },
+		"config": func() (*harness.Test, error) { return NewConfig(DefaultConfig()) },
+		"lock":   func() (*harness.Test, error) { return NewLock(DefaultLock()) },
+	}
+	for name, make := range tests {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(2) {
+				log := func(trapAll bool) string {
+					test, err := make()
+					if err != nil {
+						t.Fatal(err)
+					}
+					for i := range test.Programs {
+						p := &test.Programs[i]
+						if !p.Single {
+							t.Fatalf("%s is not built in", p.Label())
+						}
+						if trapAll {
+							p.Single = false
+							p.Horizon = max(p.Horizon, 1) // 0 is another for such a program
+						}
+					}
+					w, err := harness.NewWorld(test)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer w.Close()
+					r, err := w.Play(schedule.NewRandom(seed).Next(), harness.Options{Fresh: true})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return r.Log()
+				}
+				if direct, all := log(false), log(true); direct != all {
+					t.Errorf("seed %d: with its direct calls trapped alone:\n%s\nwith all of them:\n%s", seed, direct, all)
+				}
+			}
+		})
+	}
+}
