@@ -288,6 +288,9 @@ func (q *Queue) program(node, name string, args []string) harness.Program {
 
 // Prepare makes the queues as Mailman's installation does, and the list.
 func (q *Queue) Prepare(s *share.Store) error {
+	if err := s.MkdirAll(path.Join("/shared", queueDir), 0o2775); err != nil {
+		return err
+	}
 	for _, name := range append([]string{"out", "bad", "shunt", "retry"}, q.config.Queues...) {
 		if err := s.MkdirAll(path.Join("/shared", queueDir, name), 0o2770); err != nil {
 			return err

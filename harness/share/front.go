@@ -68,12 +68,28 @@ func (i *inode) fill(a *fuse.Attr) {
 	}
 }
 
-// enter fills in an entry for the kernel, which gets a reference by it. The
-// time-outs stay 0: nothing may be believed without asking again.
-func (f *front) enter(i *inode, out *fuse.EntryOut) {
+// enter fills in the entry of a name in dir for the kernel, which gets a
+// reference by it. Time-outs are 0: nothing is believed without asking again.
+// Only that a name leads to a directory is believed until forgetNames, where
+// nobody needs a right to walk through: else each path would be asked for
+// component by component.
+func (f *front) enter(dir, i *inode, out *fuse.EntryOut) {
 	f.m.remember(i)
 	out.NodeId, out.Generation = i.node, 1
 	i.fill(&out.Attr)
+	if f.m.forgets && i.isDir() && dir.searchable() {
+		out.EntryValid = 1 << 30 // seconds
+	}
+}
+
+// reaches notes that the names which lead to a directory were read. The kernel may
+// remember them and not have asked, or have come there without a path, but
+// whoever takes one of them away changes what a path leads to.
+func (f *front) reaches(dir *inode) {
+	for dir.isDir() && dir != f.m.top && dir.parent != nil {
+		f.reads(entryResource(dir.parent, dir.name))
+		dir = dir.parent
+	}
 }
 
 // openFile opens a handle. Direct I/O sends every read and write here instead of
@@ -103,11 +119,12 @@ func (f *front) Lookup(_ <-chan struct{}, h *fuse.InHeader, name string, out *fu
 	if dir == nil {
 		return unknown
 	}
+	f.reaches(dir)
 	f.checks(h, dir)
 	f.reads(entryResource(dir, name))
 	i, errno := f.m.store.lookup(f.m.cred(h), dir, name)
 	if errno == 0 {
-		f.enter(i, out)
+		f.enter(dir, i, out)
 	}
 	return fuse.Status(errno)
 }
@@ -121,6 +138,7 @@ func (f *front) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut
 	if i == nil {
 		return unknown
 	}
+	f.reaches(i)
 	f.reads(resource("a", i))
 	i.fill(&out.Attr)
 	return fuse.OK
@@ -172,6 +190,7 @@ func (f *front) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut
 	const both = fuse.FATTR_ATIME_NOW | fuse.FATTR_MTIME_NOW
 	ch.explicit = in.Valid&both != both
 
+	f.reaches(i)
 	f.checks(&in.InHeader, i)
 	errno := f.m.store.setattr(f.m.cred(&in.InHeader), i, ch)
 	if errno != 0 {
@@ -194,6 +213,7 @@ func (f *front) create(h *fuse.InHeader, name string, mode uint32, data []byte, 
 	if dir == nil {
 		return nil, unknown
 	}
+	f.reaches(dir)
 	f.checks(h, dir)
 	i, errno := f.m.store.create(f.m.cred(h), dir, name, mode, data)
 	if errno != 0 {
@@ -202,7 +222,7 @@ func (f *front) create(h *fuse.InHeader, name string, mode uint32, data []byte, 
 	}
 	f.entered(dir, name)
 	f.made(i)
-	f.enter(i, out)
+	f.enter(dir, i, out)
 	return i, fuse.OK
 }
 
@@ -257,6 +277,7 @@ func (f *front) remove(h *fuse.InHeader, name string, directory bool) fuse.Statu
 	if dir == nil {
 		return unknown
 	}
+	f.reaches(dir)
 	f.checks(h, dir)
 	i, errno := f.m.store.remove(f.m.cred(h), dir, name, directory)
 	if errno != 0 {
@@ -285,6 +306,8 @@ func (f *front) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName st
 	if in.Opcode == opRename2 { // the shorter RENAME has none
 		flags = in.Flags
 	}
+	f.reaches(from)
+	f.reaches(to)
 	f.checks(&in.InHeader, from)
 	f.checks(&in.InHeader, to)
 	r, errno := f.m.store.rename(f.m.cred(&in.InHeader), from, oldName, to, newName, flags)
@@ -313,6 +336,7 @@ func (f *front) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.
 	if dir == nil || i == nil {
 		return unknown
 	}
+	f.reaches(dir)
 	f.checks(&in.InHeader, dir)
 	if errno := f.m.store.hardlink(f.m.cred(&in.InHeader), i, dir, name); errno != 0 {
 		f.reads(entryResource(dir, name))
@@ -320,7 +344,7 @@ func (f *front) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.
 	}
 	f.entered(dir, name)
 	f.writes(resource("a", i))
-	f.enter(i, out)
+	f.enter(dir, i, out)
 	return fuse.OK
 }
 
@@ -330,6 +354,7 @@ func (f *front) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	if i == nil {
 		return unknown
 	}
+	f.reaches(i)
 	f.checks(&in.InHeader, i)
 	return fuse.Status(f.m.cred(&in.InHeader).permitted(i, in.Mask&7))
 }
@@ -372,6 +397,7 @@ func (f *front) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *f
 		}
 		return status
 	}
+	f.reaches(dir)
 	f.checks(&in.InHeader, dir)
 	f.reads(entryResource(dir, name))
 	switch {
@@ -384,7 +410,7 @@ func (f *front) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *f
 	if status := f.opens(&in.InHeader, i, in.Flags); status != fuse.OK {
 		return status
 	}
-	f.enter(i, &out.EntryOut)
+	f.enter(dir, i, &out.EntryOut)
 	f.openFile(i, in.Flags, &out.OpenOut)
 	return fuse.OK
 }
@@ -405,6 +431,7 @@ func (f *front) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOu
 	if dir == nil {
 		return unknown
 	}
+	f.reaches(dir)
 	f.checks(&in.InHeader, dir)
 	c := f.m.cred(&in.InHeader)
 	if errno := c.mayChange(dir); errno != 0 {
@@ -413,7 +440,7 @@ func (f *front) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOu
 	i := f.m.store.newInode(c, dir, "", syscall.S_IFREG|in.Mode&permissions)
 	i.nlink = 0
 	f.made(i)
-	f.enter(i, &out.EntryOut)
+	f.enter(dir, i, &out.EntryOut)
 	f.openFile(i, in.Flags, &out.OpenOut)
 	return fuse.OK
 }
@@ -575,6 +602,7 @@ func (f *front) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) f
 	if i == nil {
 		return unknown
 	}
+	f.reaches(i)
 	status := f.opens(&in.InHeader, i, in.Flags&^syscall.O_TRUNC)
 	if status != fuse.OK {
 		return status

@@ -36,6 +36,8 @@ type method struct {
 	// of those out. So a rename does not conflict with a stat of another name
 	// in its directory, only with a stat of the directory itself.
 	//
+	// Whatever is about a directory reads the entries of the path to it.
+	//
 	// "p" is read only for callers that are not root, whom every check lets
 	// pass. Access times do not change by reading.
 	reads, writes string
@@ -62,10 +64,10 @@ var methods = []method{
 	{"Readlink", Pass, "", ""}, // a target never changes
 
 	// Attributes.
-	{"GetAttr", Pass, "a", ""},
+	{"GetAttr", Pass, "ea", ""},
 	{"Statx", Pass, "", ""}, // not there: the kernel takes GETATTR
-	{"SetAttr", Pass, "p", "adp"},
-	{"Access", Pass, "p", ""},
+	{"SetAttr", Pass, "ep", "adp"},
+	{"Access", Pass, "ep", ""},
 	{"GetXAttr", Pass, "", ""}, // extended attributes are not there
 	{"ListXAttr", Pass, "", ""},
 	{"SetXAttr", Pass, "", ""},
@@ -74,7 +76,7 @@ var methods = []method{
 
 	// Files.
 	{"Create", Pass, "ep", "elad"},
-	{"Tmpfile", Pass, "p", "ad"},
+	{"Tmpfile", Pass, "ep", "ad"},
 	{"Open", Pass, "p", "ad"},
 	{"Read", Hold, "d", ""},
 	{"Lseek", Pass, "d", ""},
@@ -88,7 +90,7 @@ var methods = []method{
 	{"Release", Pass, "", "k"},
 
 	// Directories.
-	{"OpenDir", Pass, "lp", ""},
+	{"OpenDir", Pass, "elp", ""},
 	{"ReadDir", Pass, "l", ""}, // reads a listing only where one was rewound
 	{"ReadDirPlus", Pass, "", ""},
 	{"ReleaseDir", Pass, "", ""},

@@ -164,6 +164,9 @@ func TestFootprints(t *testing.T) {
 	lookup := func(name string) step {
 		return func(c *caller) Effect { return c.Answer(c.request(raw(c.header(1, 1), name))) }
 	}
+	lookupIn := func(dir, name string) step {
+		return func(c *caller) Effect { return c.Answer(c.request(raw(c.header(1, c.lookup(dir)), name))) }
+	}
 	rename := func(from, to string) step {
 		return func(c *caller) Effect {
 			return c.Answer(c.request(raw(struct {
@@ -212,6 +215,9 @@ func TestFootprints(t *testing.T) {
 		{"a rename and a stat of the directory", rename("f", "x"), getattr(""), true},
 		{"a rename and a listing", rename("f", "x"), list(""), true},
 		{"a rename and a listing of another directory", rename("f", "x"), list("dir"), false},
+		{"a rename of a directory and a listing of it", rename("dir", "x"), list("dir"), true},
+		{"a rename of a directory and a failed lookup in it", rename("dir", "x"), lookupIn("dir", "n"), true},
+		{"a rename beside a directory and a failed lookup in it", rename("f", "x"), lookupIn("dir", "n"), false},
 		{"a failed rename and a listing", rename("missing", "x"), list(""), false},
 		{"a rename and an unlink of another name", rename("f", "x"), unlink("g"), false},
 		{"a rename onto a name and its unlink", rename("f", "g"), unlink("g"), true},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -41,6 +42,7 @@ type Mount struct {
 	nodes      map[uint64]*known
 	handles    map[uint64]*handle
 	lastHandle uint64
+	forgets    bool               // the kernel can be told to forget all names
 	footprint  schedule.Footprint // of the request that is being answered
 	in, out    []byte
 	failed     error // of a reply; given by Next
@@ -93,6 +95,8 @@ func NewMount(store *Store, root string) (*Mount, error) {
 		m.Close()
 		return nil, err
 	}
+	m.forgets = m.notify(notifyIncEpoch) == nil
+	store.mounts = append(store.mounts, m)
 	return m, nil
 }
 
@@ -164,6 +168,7 @@ func (m *Mount) Tree() *os.File { return m.tree }
 func (m *Mount) Close() error {
 	err := unix.Close(m.dev)
 	m.dev = -1
+	m.store.mounts = slices.DeleteFunc(m.store.mounts, func(o *Mount) bool { return o == m })
 	if m.tree != nil {
 		err = errors.Join(err, m.tree.Close())
 	}
@@ -392,6 +397,30 @@ func (m *Mount) reply(r *Request, errno syscall.Errno) {
 	binary.NativeEndian.PutUint32(out[4:], uint32(-int32(errno)))
 	binary.NativeEndian.PutUint64(out[8:], r.Unique)
 	m.send(out[:])
+}
+
+// forgetNames has the kernel ask again for every name that it remembers. That
+// takes no lock in it, so it can be done at any time.
+func (m *Mount) forgetNames() {
+	if !m.forgets {
+		return
+	}
+	if err := m.notify(notifyIncEpoch); err != nil && err != unix.ENODEV {
+		m.failed = fmt.Errorf("FUSE: have the kernel forget names: %w", err)
+	}
+}
+
+// notifyIncEpoch is FUSE_NOTIFY_INC_EPOCH (Linux 6.16): what the kernel knows
+// of names is not valid any more.
+const notifyIncEpoch = 8
+
+// notify tells the kernel something that it has not asked for.
+func (m *Mount) notify(code uint32) error {
+	var out [16]byte // struct fuse_out_header; 0 is the number of no request
+	binary.NativeEndian.PutUint32(out[0:], uint32(len(out)))
+	binary.NativeEndian.PutUint32(out[4:], code)
+	_, err := unix.Write(m.dev, out[:])
+	return err
 }
 
 func (m *Mount) send(reply []byte) {

@@ -313,6 +313,10 @@ func (s *Store) setattr(c cred, i *inode, ch change) syscall.Errno {
 			mode &^= syscall.S_ISGID
 		}
 		i.mode = i.mode&syscall.S_IFMT | mode
+		if i.isDir() && !i.searchable() {
+			s.treeChanged()
+			s.forgetTree()
+		}
 	}
 	if ch.atime != nil {
 		i.atime = *ch.atime

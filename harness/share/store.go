@@ -38,6 +38,10 @@ type Store struct {
 	births   map[birthplace]uint32 // inodes created so far as this entry
 	lastNode uint64                // see inode.node
 	version  uint64
+	// tree stands for which names lead to which directories, and whom they
+	// let through. It is never the same for two different states.
+	tree, lastTree uint64
+	mounts         []*Mount // of this store, whose kernels remember that
 }
 
 // A birthplace is the entry as which an inode comes into being.
@@ -134,6 +138,22 @@ func (i *inode) own() {
 	}
 }
 
+func (s *Store) treeChanged() {
+	s.lastTree++
+	s.tree = s.lastTree
+}
+
+// forgetTree has kernels ask again which names lead to directories, before any
+// program can go on that knows better.
+func (s *Store) forgetTree() {
+	for _, m := range s.mounts {
+		m.forgetNames()
+	}
+}
+
+// searchable reports whether everybody may look up names in a directory.
+func (i *inode) searchable() bool { return i.mode&0o111 == 0o111 }
+
 // share gives away the entries as they are now.
 func (i *inode) share() []entry {
 	i.cow = true
@@ -191,6 +211,7 @@ func (s *Store) link(dir *inode, name string, i *inode) {
 	i.parent, i.name = dir, name
 	if i.isDir() {
 		dir.nlink++
+		s.treeChanged()
 	}
 	s.touchDir(dir)
 }
@@ -201,6 +222,8 @@ func (s *Store) unlink(dir *inode, name string) {
 	at, _ := dir.find(name)
 	if dir.entries[at].inode.isDir() {
 		dir.nlink--
+		s.treeChanged()
+		s.forgetTree()
 	}
 	dir.entries = slices.Delete(dir.entries, at, at+1)
 	s.touchDir(dir)
@@ -506,6 +529,7 @@ func (s *Store) Path(ino uint64) string {
 
 // A Snapshot is a store as it was at one moment.
 type Snapshot struct {
+	tree   uint64
 	inodes []saved // the root first
 	births map[birthplace]uint32
 }
@@ -524,7 +548,7 @@ type saved struct {
 // Snapshot keeps all that lies on the store now. Data is shared until it is
 // changed, so the cost is that of a walk.
 func (s *Store) Snapshot() *Snapshot {
-	snap := &Snapshot{births: maps.Clone(s.births)}
+	snap := &Snapshot{tree: s.tree, births: maps.Clone(s.births)}
 	s.root.visit(map[*inode]bool{}, func(i *inode) {
 		i.cow = true
 		snap.inodes = append(snap.inodes, saved{i, i.attr, i.data, i.entries, i.parent, i.name})
@@ -555,6 +579,10 @@ func (s *Store) Restore(snap *Snapshot) {
 		i := old.inode
 		i.attr, i.data, i.entries, i.parent, i.name = old.attr, old.data, old.entries, old.parent, old.name
 		i.cow = true
+	}
+	if s.tree != snap.tree {
+		s.tree = snap.tree
+		s.forgetTree()
 	}
 	s.births = maps.Clone(snap.births)
 	s.version++
