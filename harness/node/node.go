@@ -22,7 +22,7 @@ type Node struct {
 	Group *Group // of its programs; nil where there is none
 
 	agent   *exec.Cmd
-	control int
+	control *wire
 }
 
 // A Mount is a detached mount and where in the node it goes.
@@ -40,7 +40,7 @@ func New(name string, mounts []Mount, scratch []string) (*Node, error) {
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "control")
 	defer theirs.Close()
-	n := &Node{Name: name, control: pair[0]}
+	n := &Node{Name: name, control: newWire(pair[0])}
 	n.agent = exec.Command("/proc/self/exe")
 	n.agent.Args[0] = AgentName
 	n.agent.ExtraFiles = []*os.File{theirs}
@@ -80,11 +80,11 @@ func (n *Node) setUp(mounts []Mount, scratch []string) error {
 			trees = append(trees, int(dir.Fd()))
 		}
 	}
-	if err := send(n.control, s, trees...); err != nil {
+	if err := n.control.send(s, trees...); err != nil {
 		return err
 	}
 	var r report
-	files, err := receive(n.control, &r)
+	files, err := n.control.receive(&r)
 	if err != nil {
 		return fmt.Errorf("its agent ended: %w", err)
 	}
@@ -100,7 +100,7 @@ func (n *Node) setUp(mounts []Mount, scratch []string) error {
 	if err != nil {
 		return err
 	}
-	return unix.SetNonblock(n.control, true)
+	return unix.SetNonblock(n.control.fd, true)
 }
 
 // A Launch is a program to start.
@@ -124,7 +124,7 @@ func (n *Node) Launch(l Launch) error {
 	if l.Input != nil {
 		files = append(files, int(l.Input.Fd()))
 	}
-	err := send(n.control, launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID, Filter: l.Filter, Apart: l.Apart}, files...)
+	err := n.control.send(launch{Path: l.Path, Args: l.Args, Env: l.Env, Dir: l.Dir, PID: l.PID, Filter: l.Filter, Apart: l.Apart}, files...)
 	if err != nil {
 		return fmt.Errorf("node %s: its agent does not answer: %w", n.Name, err)
 	}
@@ -134,7 +134,7 @@ func (n *Node) Launch(l Launch) error {
 // SetNextPID asks that the next process to be forked in the node gets this pid.
 // An Event says when that is so.
 func (n *Node) SetNextPID(pid int) error {
-	if err := send(n.control, launch{NextPID: pid}); err != nil {
+	if err := n.control.send(launch{NextPID: pid}); err != nil {
 		return fmt.Errorf("node %s: its agent does not answer: %w", n.Name, err)
 	}
 	return nil
@@ -150,12 +150,12 @@ type Event struct {
 }
 
 // Control is the descriptor to poll for events.
-func (n *Node) Control() int { return n.control }
+func (n *Node) Control() int { return n.control.fd }
 
 // Next takes the next event; ok is false when there is none.
 func (n *Node) Next() (e Event, ok bool, err error) {
 	var r report
-	_, err = receive(n.control, &r)
+	_, err = n.control.receive(&r)
 	if err == unix.EAGAIN {
 		return Event{}, false, nil
 	}
@@ -180,7 +180,7 @@ func (n *Node) Kill() { n.agent.Process.Kill() }
 func (n *Node) Close() error {
 	n.Kill()
 	n.agent.Wait()
-	unix.Close(n.control)
+	unix.Close(n.control.fd)
 	if n.Group != nil {
 		n.Group.Close()
 	}
