@@ -41,7 +41,8 @@ func TestBuiltInsAreDirect(t *testing.T) {
 						t.Fatal(err)
 					}
 					defer w.Close()
-					r, err := w.Play(schedule.NewRandom(seed).Next(), harness.Options{Fresh: true})
+					strategy, _ := schedule.Turn(schedule.NewRandom(seed))
+					r, err := w.Play(strategy, harness.Options{Fresh: true})
 					if err != nil {
 						t.Fatal(err)
 					}
