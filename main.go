@@ -6,13 +6,10 @@ import (
 
 	"screwtape/harness/cli"
 	"screwtape/harness/node"
-	"screwtape/runner"
 )
 
+// main is not reached by what is started as a runner, see package runner.
 func main() {
-	if args, ok := runner.Args(os.Args); ok {
-		os.Exit(runner.Main(args))
-	}
 	if os.Args[0] == node.AgentName {
 		node.Agent()
 	}

@@ -8,15 +8,12 @@ import (
 	"screwtape/harness/check"
 	"screwtape/harness/node"
 	"screwtape/harness/share"
-	"screwtape/runner"
+	_ "screwtape/runner" // this binary is a runner too
 )
 
 // TestMain is the agent, the runner, the probe, and the controller of its own
 // tests.
 func TestMain(m *testing.M) {
-	if args, ok := runner.Args(os.Args); ok {
-		os.Exit(runner.Main(args))
-	}
 	switch os.Args[0] {
 	case node.AgentName:
 		node.Agent()

@@ -444,7 +444,7 @@ type status struct {
 }
 
 func readStatus(tid int) (status, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	b, err := node.ReadProc("/proc/" + strconv.Itoa(tid) + "/status")
 	if err != nil {
 		return status{}, err
 	}

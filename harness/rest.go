@@ -354,7 +354,7 @@ func (w *World) forget(t *Thread) {
 // lookAt reads what a thread is doing. A zombie counts as gone.
 func lookAt(pid, tid int) (look, error) {
 	base := "/proc/" + strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid)
-	stat, err := readSmall(base + "/stat")
+	stat, err := node.ReadProc(base + "/stat")
 	if err != nil {
 		return look{}, err
 	}
@@ -366,7 +366,7 @@ func lookAt(pid, tid int) (look, error) {
 	if l.state == 'Z' || l.state == 'X' {
 		return look{}, os.ErrProcessDone
 	}
-	sched, err := readSmall(base + "/schedstat")
+	sched, err := node.ReadProc(base + "/schedstat")
 	if err != nil {
 		return l, nil
 	}
@@ -374,20 +374,6 @@ func lookAt(pid, tid int) (look, error) {
 		l.runs, _ = strconv.ParseUint(string(f[2]), 10, 64)
 	}
 	return l, nil
-}
-
-func readSmall(path string) ([]byte, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	buf := make([]byte, 1024)
-	n, err := unix.Read(fd, buf)
-	if err != nil {
-		return nil, err
-	}
-	return buf[:n], nil
 }
 
 // describe says what a process that does not come to rest is doing.
@@ -398,7 +384,7 @@ func describe(p *Process) string {
 	if p.starting {
 		return "its start was asked for and its exec did not come"
 	}
-	what, err := readSmall("/proc/" + strconv.Itoa(p.pid) + "/syscall")
+	what, err := node.ReadProc("/proc/" + strconv.Itoa(p.pid) + "/syscall")
 	if err != nil {
 		return "it is gone"
 	}

@@ -241,7 +241,7 @@ type signals struct {
 }
 
 func readSignals(tid int) (s signals, err error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	b, err := node.ReadProc("/proc/" + strconv.Itoa(tid) + "/status")
 	if err != nil {
 		return s, err
 	}

@@ -12,6 +12,9 @@
 //	runner master  starts, keeps up and stops the runners of a host
 //	runner idle    does nothing, for whoever needs such a process
 //
+// An executable that imports this package is a runner when it is started as one
+// (see [Args]): its main is not reached.
+//
 // They run on the main thread alone, without goroutines, so that whoever holds
 // that thread's calls holds the program.
 package runner
@@ -30,17 +33,22 @@ import (
 	"screwtape/runner/sys"
 )
 
-// init binds a runner's main goroutine to the main thread. Only an init function
-// is sure to run there.
+// init is the main function of a process that is started as a runner; it does
+// not return there. Packages are initialized in the order of their paths, as far
+// as they do not need each other (the language specification, Program
+// initialization), and the bulk of an executable's, the network and all that
+// needs it, comes after this one: a third of a start. It also is where the
+// goroutine is sure to be on the main thread.
 func init() {
-	if _, ok := Args(os.Args); ok {
+	if args, ok := Args(os.Args); ok {
 		sys.Lock()
+		os.Exit(Main(args))
 	}
 }
 
 // Args says whether a program started with these arguments (its name first) is
-// to become a runner, as "screwtape runner ..." or under the name
-// screwtape-runner, and gives the arguments for [Main].
+// a runner, as "screwtape runner ..." or under the name screwtape-runner, and
+// gives the arguments for [Main].
 func Args(argv []string) ([]string, bool) {
 	if len(argv) > 0 && filepath.Base(argv[0]) == "screwtape-runner" {
 		return argv[1:], true
@@ -64,8 +72,8 @@ Each tells its flags with --help.
 // exitUsage is the exit status for arguments that make no sense.
 const exitUsage = 254
 
-// Main is a runner's main: args are the arguments after "runner", and the result
-// is the exit status. It is to be called from main before anything costly.
+// Main is what a runner does: args are the arguments after "runner", and the
+// result is the exit status.
 func Main(args []string) int {
 	// No collector beside the program: it would run on threads of its own
 	// while a call is held. The loop collects between messages, and the

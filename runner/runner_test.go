@@ -26,15 +26,8 @@ import (
 	"screwtape/runner/samples"
 )
 
-// TestMain makes of the test binary a runner when it is started as one.
-func TestMain(m *testing.M) {
-	if args, ok := Args(os.Args); ok {
-		os.Exit(Main(args))
-	}
-	os.Exit(m.Run())
-}
-
-// command is a runner's process-to-be.
+// command is a runner's process-to-be: the test binary is one when it is started
+// as one.
 func command(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	cmd := exec.Command(os.Args[0], append([]string{"runner"}, args...)...)
 	var stderr bytes.Buffer

@@ -1,6 +1,8 @@
 package workloads
 
 import (
+	"os/exec"
+	"strings"
 	"testing"
 
 	"screwtape/harness"
@@ -53,5 +55,20 @@ func TestBuiltInsAreDirect(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A runner's start is short because most of the executable is not initialized
+// before it runs.
+func TestRunnersStartEarly(t *testing.T) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"screwtape-runner"}
+	cmd.Env = []string{"GODEBUG=inittrace=1"}
+	out, _ := cmd.CombinedOutput()
+	if !strings.Contains(string(out), "usage: screwtape runner") {
+		t.Fatalf("not a runner:\n%s", out)
+	}
+	if strings.Contains(string(out), "init net ") {
+		t.Errorf("package net is initialized before the runner:\n%s", out)
 	}
 }

@@ -6,14 +6,11 @@ import (
 	"testing"
 
 	"screwtape/harness/node"
-	"screwtape/runner"
+	_ "screwtape/runner" // this binary is a runner too
 )
 
-// TestMain is the agent, the runner, and the controller of its own tests.
+// TestMain is the agent, and the controller of its own tests.
 func TestMain(m *testing.M) {
-	if args, ok := runner.Args(os.Args); ok {
-		os.Exit(runner.Main(args))
-	}
 	if os.Args[0] == node.AgentName {
 		node.Agent()
 	}

@@ -7,15 +7,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"screwtape/harness/node"
-	"screwtape/runner"
+	_ "screwtape/runner" // this binary is a runner too
 )
 
 // TestMain is, by the name it is started under, what screwtape is: a runner, a
 // node's agent, or the command.
 func TestMain(m *testing.M) {
-	if args, ok := runner.Args(os.Args); ok {
-		os.Exit(runner.Main(args))
-	}
 	if os.Args[0] == node.AgentName {
 		node.Agent()
 	}

@@ -6,8 +6,8 @@ import (
 	"screwtape/runner"
 )
 
-// newRunner is here for the help alone: main hands over to a runner before
-// anything of the command line is looked at, since each start counts.
+// newRunner is here for the help alone: what is started as a runner does not come
+// so far, see package runner.
 func (c *command) newRunner() *cobra.Command {
 	return &cobra.Command{
 		Use:   "runner queue|inject|show",
