@@ -66,6 +66,7 @@ type branch struct {
 	Label   int    `json:"label"`         // of what it was, negative where that is not known
 	Did     *label `json:"did,omitempty"` // what it was this time
 	Verb    string `json:"verb,omitempty"`
+	Gave    bool   `json:"gave,omitempty"`
 	Changed bool   `json:"changed,omitempty"`
 	Barrier bool   `json:"barrier,omitempty"`
 	Next    *point `json:"next,omitempty"` // where it led to, while something is open there
@@ -84,7 +85,7 @@ type trail []struct {
 func (p trail) course() course {
 	c := make(course, len(p))
 	for i, at := range p {
-		c[i] = &stop{at.Options, at.texts, at.Taken, at.Verb, at.Changed, at.Barrier}
+		c[i] = &stop{at.Options, at.texts, at.Taken, at.Verb, at.Gave, at.Changed, at.Barrier}
 	}
 	return c
 }
@@ -355,7 +356,7 @@ func (x *Exhaustive) graft(p trail, w *Way, labels []int) trail {
 		if len(s.Done.Step) > 0 {
 			ran := &stop{}
 			ran.ran(s.Done)
-			b.Verb, b.Changed, b.Did = ran.Verb, ran.Changed, s.Done.label()
+			b.Verb, b.Gave, b.Changed, b.Did = ran.Verb, ran.Gave, ran.Changed, s.Done.label()
 		}
 	}
 	if w.Blocked != nil {

@@ -102,6 +102,12 @@ var toys = []struct {
 			"b/p": calls([]string{Deliver, "m1"}, []string{Deliver, "m0"}),
 		}, nil, nil, 1)
 	}},
+	{"one hands on, the other delivers", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"create", "q/x.tmp"}, []string{"rename", "q/x.tmp", "q/x"}, []string{"create", "y"}),
+			"b/p": calls([]string{Deliver, "m0"}),
+		}, nil, []string{"q", "."}, 1)
+	}},
 	{"a poll that either of two wakes", func() *toy {
 		return newToy(map[string]program{
 			"a/p": calls([]string{"create", "y"}),

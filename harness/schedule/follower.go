@@ -1,6 +1,9 @@
 package schedule
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A Beginning is what a schedule of an exhaustive search is to begin with. What
 // comes then is decided on the way: as plainly as it can be, but nothing that
@@ -183,7 +186,11 @@ func (f *follower) close() {
 
 // ran notes what came of the decision.
 func (s *stop) ran(e execution) {
-	s.Verb = e.Step[len(e.Step)-1].Verb
+	last := e.Step[len(e.Step)-1]
+	s.Verb = last.Verb
+	// A message is handed on by a file that is written under a name of its own
+	// first.
+	s.Gave = last.Verb == Deliver || last.Verb == "rename" && strings.HasSuffix(last.Names[0], ".tmp")
 	s.Changed = changes(e.Touched)
 }
 

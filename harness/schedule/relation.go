@@ -54,7 +54,7 @@ const (
 	anyChange Resource = "version"    // whether anything on the share has changed: it wakes whoever polls
 	timeGone  Resource = "time"       // how late it is
 	asleep    Resource = "sleep"      // how late it was when a sleep began
-	excuses   Resource = "deliveries" // a crash of one that has delivered excuses a delivery after it, not one before
+	excuses   Resource = "deliveries" // a crash of one that has delivered, or handed on, excuses a delivery after it, not one before
 )
 
 // An execution is a step and what it touched. A step is one decision, or a
@@ -62,7 +62,7 @@ const (
 type execution struct {
 	Step      []Decision
 	Touched   Footprint
-	Delivered bool // its process had delivered something before; of a crash that matters
+	Delivered bool // its process had delivered something before, or handed it on; of a crash that matters
 }
 
 // label is the label of this execution alone.

@@ -23,7 +23,7 @@ type toy struct {
 	births    map[string]int
 	dirs      map[string]bool
 	delivered []string // who delivered what, after whose crash; sorted by message
-	crashed   []string // who has crashed after it had delivered something
+	crashed   []string // who has crashed after it had delivered something, or handed it on
 	procs     map[string]process
 	budget    int
 	healing   bool
@@ -40,7 +40,7 @@ type process struct {
 	down      bool
 	mutated   bool
 	stale     bool // something has changed since it last woke
-	gave      bool // it has delivered something
+	gave      bool // it has delivered something, or handed it on
 }
 
 // newToy makes a toy from programs by name and files with their data.
@@ -179,6 +179,7 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		}
 		delete(t.files, from)
 		t.files[to] = at
+		p.gave = p.gave || strings.HasSuffix(from, ".tmp")
 		f.Writes = append(f.Writes, entry(from), entry(to))
 		f.Adds = append(f.Adds, listing(from), listing(to))
 		changed = true

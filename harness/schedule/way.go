@@ -12,6 +12,7 @@ type stop struct {
 	texts   []string // of Options
 	Taken   string   // the option that was taken; "" is none of them
 	Verb    string   // of the last decision of the step that came of it
+	Gave    bool     // the step delivered something, or may have handed it on
 	Changed bool     // the step changed the share
 	Barrier bool     // its order with every other step matters
 }
@@ -47,17 +48,17 @@ func (o Option) of(process string) bool {
 type course []*stop
 
 // delivered reports whether the process of the step at a stop has delivered
-// something since it was started.
+// something since it was started, or may have handed something on.
 func (c course) delivered(i int) bool {
 	process := Program(c[i].process())
 	for _, s := range slices.Backward(c[:i]) {
 		if s.Taken == endOption || Program(s.process()) != process {
 			continue
 		}
-		switch s.Verb {
-		case Deliver:
+		switch {
+		case s.Gave:
 			return true
-		case Start:
+		case s.Verb == Start:
 			return false
 		}
 	}
