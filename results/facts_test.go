@@ -101,7 +101,7 @@ func TestFactsOfLocks(t *testing.T) {
 // What the page knows reaches its data, and pages link to one another.
 func TestReportLinks(t *testing.T) {
 	p := lostPage(t)
-	p.Findings, p.Picture = "findings/", PictureFile
+	p.Findings, p.Picture, p.About = "findings/", PictureFile, "claim C4"
 	p.Report.Anomalies[0].Cause = "lost if and only if <b> comes first"
 	p.Replay = p.Report.Anomalies[0].Replay
 	p.Report.Anomalies[1].Replay = "screwtape replay other.tape"
