@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"encoding/binary"
 	"cmp"
 	"fmt"
 	"math/rand/v2"
@@ -364,6 +365,10 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 			return w.forkProgram(p.host, h)
 		}
 	}
+	if pid := chosenPID(t.tid, h); pid != 0 {
+		p.host.births[pid] = b
+		return w.forkAs(p.host, fork{h, 0})
+	}
 	root := p.root()
 	root.forks++
 	if root.program == nil || root.forks >= pidsOfStart {
@@ -435,6 +440,24 @@ func newThread(tid int, h *node.Held) bool {
 		return err == nil && words[0]&unix.CLONE_THREAD != 0
 	}
 	return false
+}
+
+// chosenPID is the pid that a program chooses itself for what it forks, by
+// set_tid of clone3(2); 0 is none.
+func chosenPID(tid int, h *node.Held) int {
+	const setTID, words = 8, 10 // in struct clone_args
+	if h.Nr != unix.SYS_CLONE3 || h.Args[1] < 8*words {
+		return 0
+	}
+	args, err := node.ReadWords(tid, h.Args[0], words)
+	if err != nil || args[setTID+1] == 0 {
+		return 0
+	}
+	list, err := node.ReadBytes(tid, args[setTID], 4)
+	if err != nil {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint32(list))
 }
 
 // status is what /proc/TID/status says of a thread.
