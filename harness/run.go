@@ -3,6 +3,7 @@ package harness
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -311,6 +312,7 @@ func (w *World) all() []*Process { return append(slices.Clone(w.programs), w.oth
 // options are the decisions that are possible now, in canonical order.
 func (w *World) options(p *play) []schedule.Option {
 	var list, wakes, laters []schedule.Option
+	soonest := time.Duration(math.MaxInt64) // wake-up
 	for _, q := range w.all() {
 		if !q.alive {
 			if q.mayStart(p.healing) {
@@ -324,24 +326,28 @@ func (w *World) options(p *play) []schedule.Option {
 			}
 			continue
 		}
-		wake := func(r *rounds, d schedule.Decision) {
+		wake := func(r *rounds, at time.Duration, d schedule.Decision) {
+			if w.timesOut(q, at) {
+				return
+			}
 			switch w.waking(q, r) {
 			case fresh, overtaken:
 				wakes = append(wakes, schedule.Option{Decision: d})
+				soonest = min(soonest, at)
 			case later:
 				laters = append(laters, schedule.Option{Decision: d})
 			}
 		}
 		q.dropTimers(func(t *timer) bool { return t.file < 0 || sameFile(t.file, q.pid, t.fd) })
 		for _, t := range q.timers {
-			if t.until != 0 {
-				wake(&t.rounds, schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}})
+			if t.until != 0 && !t.timeout() {
+				wake(&t.rounds, t.until, schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}})
 			}
 		}
 		for _, t := range q.threads {
 			switch {
 			case t.asleep:
-				wake(&t.rounds, schedule.Decision{Process: t.label, Verb: schedule.Wake})
+				wake(&t.rounds, t.until, schedule.Decision{Process: t.label, Verb: schedule.Wake})
 			case t.trap != nil, t.request != nil && t.mount.Ready(t.request):
 				list = append(list, schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: t.call.verb, Names: t.call.names}})
 			}
@@ -349,6 +355,9 @@ func (w *World) options(p *play) []schedule.Option {
 		if m := q.host.mail.holding(q.label); m != nil {
 			list = append(list, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Deliver, Names: []string{m.id}}})
 		}
+	}
+	if len(list) == 0 {
+		wakes = append(wakes, w.timeouts(soonest)...)
 	}
 	for _, o := range wakes {
 		o.Early = len(list) > 0

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/node"
+	"screwtape/harness/schedule"
 )
 
 // A timer is one that a program has set, by alarm(2), setitimer(2),
@@ -56,6 +57,46 @@ func (p *Process) timer(name string) *timer {
 	p.timers = append(p.timers, t)
 	slices.SortFunc(p.timers, func(a, b *timer) int { return strings.Compare(a.name, b.name) })
 	return t
+}
+
+// timeout reports whether the timer is there to end something that takes too
+// long: it sends a signal, once.
+func (t *timer) timeout() bool { return t.file < 0 && t.every == 0 }
+
+// timesOut reports whether a time-out of the process's program comes before that
+// time.
+func (w *World) timesOut(p *Process, at time.Duration) bool {
+	for _, q := range w.all() {
+		if schedule.Program(q.label) != schedule.Program(p.label) {
+			continue
+		}
+		for _, t := range q.timers {
+			if t.until != 0 && t.timeout() && t.until < at {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// timeouts are the next time-outs to come, unless a sleeper wakes sooner. They
+// come in their time, when nothing else can be done: whoever gives something
+// five minutes means a machine on which what it does takes none. That a program
+// takes longer is what a pause is for.
+func (w *World) timeouts(soonest time.Duration) []schedule.Option {
+	var list []schedule.Option
+	for _, p := range w.all() {
+		for _, t := range p.timers {
+			switch {
+			case !p.alive, p.paused, t.until == 0, !t.timeout(), t.until > soonest, w.waking(p, &t.rounds) == fast:
+				continue
+			case t.until < soonest:
+				list, soonest = nil, t.until
+			}
+			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.label, Verb: schedule.Alarm, Names: []string{t.name}}})
+		}
+	}
+	return list
 }
 
 // set sets the timer.

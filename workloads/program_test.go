@@ -42,6 +42,7 @@ func held(c ProgramConfig) ProgramConfig {
 // reals are the examples of docs/found.md.
 var reals = []real{
 	{"flock", "flock", "util-linux", lockBy("flock {file} {critical}", "crash"), 10, nil},
+	{"flock with a time-out", "flock", "util-linux", held(lockBy("timeout 300 flock {file} {critical}")), 8, nil},
 	{"flock and rm", "flock", "util-linux", held(lockBy("flock {file} {critical}; rm -f {file}")), 30, []string{check.SplitBrain, check.StolenLock}},
 	{"mkdir", "mkdir", "coreutils", lockBy("mkdir {file} && {critical} && rmdir {file}", "crash"), 10, []string{check.Stuck}},
 	{"set -C", "rm", "coreutils", lockBy("set -C; until : >{file}; do sleep 1; done 2>/dev/null; {critical}; rm {file}", "crash"), 4, []string{check.Stuck}},

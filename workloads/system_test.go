@@ -241,3 +241,43 @@ func TestDocumentedSystem(t *testing.T) {
 		t.Error(describe(o))
 	}
 }
+
+// A client that is killed when it has delivered, and before it could say so,
+// delivers again: that is what at-least-once means.
+func TestClientDeliversAgain(t *testing.T) {
+	config := DefaultSystem()
+	config.Nodes = []string{"a"}
+	config.Text = `name = "spool"
+workload = "queue"
+promise = "at-least-once"
+delivered = ["new/*"]
+
+[share]
+"new/" = ""
+
+[[act]]
+name = "deliver"
+command = "cd {share}; echo 'Message-ID: <{id}@x>' >t.$$; mv t.$$ new/$$; echo >>log"
+`
+	test, err := NewSystem(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tape, err := schedule.Parse("t", strings.NewReader("screwtape tape 1\ncalls: named\n\n"+
+		"a/deliver start\na/deliver write t.* = ok\na/deliver.1 rename ... = ok\na/deliver crash\na/deliver start\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r, err := w.Replay(tape, harness.Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{check.DoubleDeliveryAfterCrash}, r.Kinds()); diff != "" || r.Verdict.Verdict != check.Valid {
+		t.Errorf("%s: %s\n%s", r.Verdict.Verdict, diff, r.Log())
+	}
+}

@@ -68,12 +68,14 @@ func (q *systemQueue) ids() []string {
 }
 
 // Observe notes that a client begins, that a message is in one more file of
-// deliveries, and that it is in no other file any more.
+// deliveries, and that it is in no other file any more. Of a client that
+// delivers the message itself that is not noted: until it has ended with 0, whoever called
+// it will call it again.
 func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
-	if node, name, ok := strings.Cut(d.Process, "/"); ok && d.Verb == schedule.Start {
-		if slices.ContainsFunc(q.Acts, func(a Act) bool { return a.Name == name }) {
-			h.Add(d.Process, history.Invoke, "enqueue", actID(node, name), "")
-		}
+	node, name, _ := strings.Cut(schedule.Program(d.Process), "/")
+	client := slices.ContainsFunc(q.Acts, func(a Act) bool { return a.Name == name })
+	if client && d.Verb == schedule.Start {
+		h.Add(d.Process, history.Invoke, "enqueue", actID(node, name), "")
 	}
 	if s.Version() == q.version {
 		return
@@ -85,7 +87,7 @@ func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Re
 		for range is.delivered - was.delivered {
 			h.Did(d.Process, "deliver", id)
 		}
-		if was.elsewhere > 0 && is.elsewhere == 0 {
+		if was.elsewhere > 0 && is.elsewhere == 0 && !client {
 			h.Did(d.Process, "remove", id)
 		}
 	}

@@ -27,7 +27,7 @@ func (c *canonical) before(a, b Option) bool {
 	if ra, rb := rank(a), rank(b); ra != rb {
 		return ra < rb
 	}
-	if a.Verb == Wake {
+	if a.timely() {
 		return c.woken[a.Process] < c.woken[b.Process]
 	}
 	return a.Process == c.last && b.Process != c.last
@@ -35,7 +35,7 @@ func (c *canonical) before(a, b Option) bool {
 
 func rank(o Option) int {
 	switch {
-	case o.Verb != Wake:
+	case !o.timely():
 		return 0
 	case !o.Early:
 		return 1
@@ -47,7 +47,7 @@ func rank(o Option) int {
 func (c *canonical) Done(d Decision, _ Footprint) error {
 	c.steps++
 	c.last = d.Process
-	if d.Verb == Wake {
+	if d.timely() {
 		if c.woken == nil {
 			c.woken = map[string]int{}
 		}

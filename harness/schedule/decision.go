@@ -62,6 +62,9 @@ func (d Decision) Fault() bool {
 	return false
 }
 
+// timely reports whether the decision moves the time to when a process is due.
+func (d Decision) timely() bool { return d.Verb == Wake || d.Verb == Alarm }
+
 // Answer reports whether the decision is what the mail sink answers to a
 // message.
 func (d Decision) Answer() bool {

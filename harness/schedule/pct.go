@@ -105,7 +105,7 @@ func (p *pct) highest(options []Option, list []int) int {
 }
 
 func (p *pct) Done(d Decision, f Footprint) error {
-	if d.Verb == Wake {
+	if d.timely() {
 		if p.woken[d.Process] {
 			p.floor--
 			p.priority[d.Process] = p.floor

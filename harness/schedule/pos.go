@@ -50,7 +50,7 @@ func (p *pos) Pick(options []Option) (int, error) {
 // touches all: otherwise programs that poll would keep what has a low priority
 // waiting for ever.
 func (p *pos) redraw(options []Option, done Decision) {
-	if done.Verb == Wake {
+	if done.timely() {
 		clear(p.pending)
 		return
 	}

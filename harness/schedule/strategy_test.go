@@ -188,6 +188,7 @@ func TestNoneStarves(t *testing.T) {
 					{Decision: Decision{Process: "a", Verb: Wake}, Early: true},
 					{Decision: Decision{Process: "b", Verb: "read", Names: []string{fmt.Sprint(left)}}},
 					{Decision: Decision{Process: "c", Verb: Wake}, Early: true},
+					{Decision: Decision{Process: "d", Verb: Alarm}, Early: true},
 				}
 				i, err := r.Pick(options)
 				if err != nil {
