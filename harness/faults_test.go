@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -197,4 +198,35 @@ func timedShell(node, name, script string) Program {
 	p := shell(node, name, script)
 	p.Timed = true
 	return p
+}
+
+// Who polls, and sees no change, can go on and come to its end before another's
+// alarm rings, as well as after that.
+func TestPollsBeforeAlarm(t *testing.T) {
+	if _, err := exec.LookPath("perl"); err != nil {
+		t.Skip("SKIPPED: perl is not on this machine")
+	}
+	run := func(node, name string, args ...string) Program {
+		return Program{Node: node, Name: name, Path: "/usr/bin/env", Args: append([]string{"env"}, args...),
+			Env: []string{"PATH=/usr/bin:/bin"}, Timed: true, Late: true, Once: true, Horizon: 10 * time.Hour}
+	}
+	w := newWorld(t, &Test{Name: "alarm", Nodes: []string{"a", "b"}, Workload: plain{}, Programs: []Program{
+		run("a", "waits", "perl", "-e", `$SIG{ALRM} = sub { mkdir "/shared/rung" }; alarm 3600; select undef, undef, undef, undef`),
+		run("b", "polls", "perl", "-e", `-e "/shared/rung" or sleep 1 for 1..5; mkdir "/shared/gave-up"`)}})
+	for _, first := range []string{"a/waits mkdir rung = ok\nb/polls mkdir gave-up = ok", "b/polls mkdir gave-up = ok\na/waits mkdir rung = ok"} {
+		text := "screwtape tape 1\ncalls: named\n\na/waits start\nb/polls start\n"
+		if strings.HasPrefix(first, "a") {
+			text += "a/waits alarm alarm\n"
+		} else {
+			text += strings.Repeat("b/polls wake\n", 5)
+			first = strings.Replace(first, "\n", "\na/waits alarm alarm\n", 1)
+		}
+		tape, err := schedule.Parse("alarm.tape", strings.NewReader(text+first+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := w.Replay(tape, Options{Fresh: true}); err != nil {
+			t.Errorf("%v\n%s", err, r.Log())
+		}
+	}
 }

@@ -363,8 +363,10 @@ func (w *World) options(p *play) []schedule.Option {
 		o.Early = len(list) > 0
 		list = append(list, o)
 	}
-	if len(list) == 0 {
-		list = laters
+	// Where nothing happens but that time passes, who polls may go round again
+	// before an alarm rings.
+	if !slices.ContainsFunc(list, func(o schedule.Option) bool { return o.Verb != schedule.Alarm }) {
+		list = append(list, laters...)
 	}
 	if !p.healing {
 		s := w.situation()

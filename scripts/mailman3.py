@@ -51,7 +51,6 @@ from mailman.email.message import Message
 initialize()
 rehearse()
 config.db.store.close()
-config.db.engine.dispose()  # lest two processes have the database's file open
 for entry in os.listdir("run"):
     if os.path.isdir(f"run/{entry}"):
         shutil.rmtree(f"run/{entry}")
