@@ -212,3 +212,17 @@ func TestWarmUp(t *testing.T) {
 		}
 	}
 }
+
+// A file whose size stays what it was has changed all the same.
+func TestChangeOfTheSameSize(t *testing.T) {
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: map[string]string{"f": "old"}}, Programs: []Program{shell("a", "sh", "printf new 1<>/shared/f")}})
+	r, err := w.Play(schedule.Canonical(), Options{Fresh: true, Record: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.Steps {
+		if want := s.Verb == "write"; want != (len(s.Changes) == 1 && s.Changes[0].Path == "f") {
+			t.Errorf("%s: changes %v", s.Decision, s.Changes)
+		}
+	}
+}

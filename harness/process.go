@@ -2,8 +2,8 @@ package harness
 
 import (
 	"bytes"
-	"encoding/binary"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -135,24 +136,32 @@ func exitText(p *Process) string {
 	return fmt.Sprintf("exit %d", p.status.ExitStatus())
 }
 
+// A sight is what lies at a path, and a digest of what is in it.
+type sight struct {
+	history.Change
+	content uint64
+}
+
 // tree is the share and the nodes' private directories as they are now.
-func (w *World) tree() ([]history.Change, map[string]history.Change) {
+func (w *World) tree() ([]history.Change, map[string]sight) {
 	var list []history.Change
-	byPath := map[string]history.Change{}
+	byPath := map[string]sight{}
 	roots := []struct{ store, prefix string }{{"/shared", ""}}
 	for _, h := range w.hosts {
 		roots = append(roots, struct{ store, prefix string }{"/" + h.Name, h.Name + ":"})
 	}
 	for _, root := range roots {
 		w.store.Walk(root.store, func(below string, e share.Entry) {
+			content := fnv.New64a()
 			c := history.Change{Path: root.prefix + below, Size: e.Size, Link: e.Nlink, Dir: e.Mode.IsDir()}
 			if e.Mode.IsRegular() {
 				if data, err := w.store.ReadFile(root.store + "/" + below); err == nil {
 					c.Note = w.test.Workload.Note(c.Path, data)
+					content.Write(data)
 				}
 			}
 			list = append(list, c)
-			byPath[c.Path] = c
+			byPath[c.Path] = sight{c, content.Sum64()}
 		})
 	}
 	return list, byPath
@@ -163,7 +172,7 @@ func (p *play) changes(w *World) []history.Change {
 	list, now := w.tree()
 	var out []history.Change
 	for _, c := range list {
-		if p.before[c.Path] != c {
+		if p.before[c.Path] != now[c.Path] {
 			out = append(out, c)
 		}
 	}

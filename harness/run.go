@@ -45,7 +45,7 @@ type play struct {
 	record   bool  // note what each step changed on the share
 	look     *Look
 	patient  bool // wait for whatever runs for as long as it takes
-	before   map[string]history.Change
+	before   map[string]sight
 	touched  map[schedule.Resource]map[way]touch
 }
 

@@ -32,7 +32,7 @@ const (
 // true. It goes by the notes of what lies on the share, by the history, and by
 // locks of the kernel.
 func factsOf(p Page) (initial []fact, after [][]fact) {
-	k := knower{names: shortNames(p.Initial, p.Steps), lanes: laneNames(p.Steps), messages: map[string]*whereabouts{}, notes: map[string]string{},
+	k := knower{linked: !knowsLocks(p.History), names: shortNames(p.Initial, p.Steps), lanes: laneNames(p.Steps), messages: map[string]*whereabouts{}, notes: map[string]string{},
 		locks: map[string]*holding{}, states: map[string]string{}, told: map[fact]string{}, dirty: map[fact]bool{}}
 	k.learnMessages(p)
 	ops := p.History
@@ -67,6 +67,12 @@ type knower struct {
 	states   map[string]string       // of programs that are not simply up
 	told     map[fact]string         // what was said last; the key has no text
 	dirty    map[fact]bool           // what may have changed since; the same
+	linked   bool                    // locks are known by their links alone
+}
+
+// knowsLocks reports whether the workload notes what becomes of its locks.
+func knowsLocks(ops []history.Op) bool {
+	return slices.ContainsFunc(ops, func(op history.Op) bool { return op.F == "make-lock" || op.F == "acquire" })
 }
 
 // A whereabouts is all that a reader wants to know of a message.
@@ -147,6 +153,16 @@ func (k *knower) step(s history.Step) {
 	case "unlock", "close":
 		if ok && k.locks[s.Names[0]] != nil {
 			k.release(s.Names[0], s.Process)
+		}
+	case "link":
+		if ok && k.linked && len(s.Names) > 1 && claims(objectOf(s, 0), objectOf(s, 1)) {
+			lock := objectOf(s, 1).place
+			k.hold(lock, s.Process)
+			k.lock(lock).maker = s.Process
+		}
+	case "unlink":
+		if lock := objectOf(s, 0).place; ok && k.linked && k.locks[lock] != nil {
+			*k.lock(lock) = holding{}
 		}
 	}
 }
@@ -286,7 +302,7 @@ func (h *holding) text() string {
 	if len(h.holders) > 0 {
 		text = "held by " + strings.Join(h.holders, " and ")
 	}
-	if h.maker != "" {
+	if h.maker != "" && !slices.Equal(h.holders, []string{h.maker}) {
 		text += "; its file is that of " + h.maker
 	}
 	if len(h.waiting) > 0 {

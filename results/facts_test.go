@@ -2,6 +2,7 @@ package results
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,13 +89,43 @@ func TestFactsOfLocks(t *testing.T) {
 		"4 Locks f: free",
 		"4 Programs b/x: down: killed",
 		"5 Locks l: free; its file is that of a/x",
-		"6 Locks l: held by a/x; its file is that of a/x",
-		"7 Locks l: held by a/x; its file is that of a/x; wanted by b/x",
+		"6 Locks l: held by a/x",
+		"7 Locks l: held by a/x; wanted by b/x",
 		"8 Locks l: free; wanted by b/x",
 		"8 Programs a/x: has ended: exit 0",
 	}
 	if diff := cmp.Diff(want, told(Page{Steps: steps, History: ops})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Where the workload says nothing of locks, links of Mailman's kind show them; a
+// lock in a node's private directory is that node's alone.
+func TestFactsOfLinks(t *testing.T) {
+	step := func(process, verb, outcome string, names ...string) history.Step {
+		return history.Step{Decision: schedule.Decision{Process: process, Verb: verb, Names: names, Outcome: outcome}}
+	}
+	p := Page{Steps: []history.Step{
+		step("a/x", "link", "ok", "locks/l.a.1", "locks/l"), step("b/x", "link", "EEXIST", "locks/l.b.1", "locks/l"),
+		step("a/x", "link", "ok", "locks/l", "locks/other"), step("a", "crash", ""), step("b/x", "unlink", "ok", "locks/l"),
+		step("a/x", "link", "ok", "local:locks/l.a.1", "local:locks/l"), step("b/x", "link", "ok", "local:locks/l.b.1", "local:locks/l"),
+		step("a/x", "unlink", "ok", "local:locks/l"),
+	}}
+	want := []string{
+		"0 Locks locks/l: held by a/x",
+		"3 Locks locks/l: free; its file is that of a/x",
+		"3 Programs a/x: down: killed",
+		"4 Locks locks/l: free",
+		"5 Locks a:locks/l: held by a/x",
+		"6 Locks b:locks/l: held by b/x",
+		"7 Locks a:locks/l: free",
+	}
+	if diff := cmp.Diff(want, told(p)); diff != "" {
+		t.Error(diff)
+	}
+	p.History = []history.Op{{Process: "a/x", Type: history.OK, F: "acquire", Value: "l"}}
+	if got := told(p); slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "locks/l") }) {
+		t.Errorf("the workload knows its locks, and links are taken for others: %v", got)
 	}
 }
 

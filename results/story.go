@@ -288,21 +288,31 @@ func (o object) String() string {
 // object is what the step's i-th name means; its base is empty where there is no
 // such name.
 func (t *teller) object(s history.Step, i int) object {
+	o := objectOf(s, i)
+	if s.Answer() {
+		o.short, o.ext = clip(o.base, 60), ""
+		return o
+	}
+	stemmed, _ := stem(o.base)
+	o.short = t.names[stemmed]
+	return o
+}
+
+// objectOf is object without a short name.
+func objectOf(s history.Step, i int) object {
 	if i >= len(s.Names) {
 		return object{}
 	}
 	name := oneLine(s.Names[i])
-	if s.Answer() {
-		return object{short: clip(name, 60), base: name}
-	}
 	o := object{dir: path.Dir(name), base: path.Base(name), place: name}
-	if strings.HasPrefix(name, "local:") {
-		o.node, _, _ = strings.Cut(s.Process, "/")
-		o.place = o.node + ":" + name
+	if s.Answer() { // it is a message, and no path
+		o.base = name
 	}
-	var stemmed string
-	stemmed, o.ext = stem(o.base)
-	o.short = t.names[stemmed]
+	if own, ok := strings.CutPrefix(name, "local:"); ok {
+		o.node, _, _ = strings.Cut(s.Process, "/")
+		o.place = o.node + ":" + own
+	}
+	_, o.ext = stem(o.base)
 	return o
 }
 

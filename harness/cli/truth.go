@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -41,10 +42,14 @@ func (c *command) truth(ctx context.Context, asJSON bool) error {
 	}
 	began := time.Now()
 	report := results.Report{Test: "truth", Run: run.Dir, Verdict: check.Valid}
+	progress := results.Progress{Unit: "cell"}
+	var noProgress error
 	cells, err := workloads.TruthTable(ctx, func(cell workloads.Cell) {
 		fmt.Fprintf(c.err, "%s %s, %s: %s\n", cell.Profile, cell.Flag, cell.Holder, cell.Outcome)
+		progress.Done, progress.Seconds = progress.Done+1, time.Since(began).Seconds()
+		noProgress = cmp.Or(noProgress, run.WriteProgress(progress))
 	})
-	if err != nil {
+	if err = cmp.Or(err, noProgress); err != nil {
 		return err
 	}
 	for i, cell := range cells {
@@ -55,6 +60,9 @@ func (c *command) truth(ctx context.Context, asJSON bool) error {
 			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies})
 	}
 	report.Schedules, report.Seconds = len(cells), time.Since(began).Seconds()
+	if err := run.WriteFile("summary.md", []byte(results.Summary(report))); err != nil {
+		return err
+	}
 	if err := run.WriteVerdict(report); err != nil {
 		return err
 	}
