@@ -68,7 +68,8 @@ type Anomaly struct {
 // A Claim is one claim about the programs, and what came of playing it.
 type Claim struct {
 	ID        string   `json:"id"`
-	Versions  []string `json:"versions"` // of Mailman, for which it holds
+	Versions  []string `json:"versions"`         // of Mailman, for which it holds
+	System    string   `json:"system,omitempty"` // on which it was played; Expected is then what came of it with the built-in programs
 	Expected  string   `json:"expected"`
 	Observed  string   `json:"observed"`
 	OK        bool     `json:"ok"`

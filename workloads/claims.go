@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -30,6 +31,10 @@ type Claim struct {
 	// Schedules is how many are drawn at random instead of the one of the
 	// tape; 0 is none.
 	Schedules int
+	// Model is, of a claim that is played on a system, the tape for the
+	// profile that is held to do as the system does: what comes of it is what
+	// is expected. See OnSystem.
+	Model *schedule.Tape
 }
 
 // Claims are all claims, in the order in which reproduce shows them: first
@@ -228,6 +233,16 @@ type Observation struct {
 // harness.
 func (c Claim) Try(ctx context.Context) (*Observation, error) {
 	began := time.Now()
+	problem := ""
+	if c.Model != nil {
+		m, err := Claim{ID: c.ID, Tape: c.Model}.Try(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if c.Expected = m.Observed; m.Problem != "" {
+			problem = "as " + c.Model.Header.Get("profile") + ": " + m.Problem
+		}
+	}
 	test, err := FromTape(c.Tape)
 	if err != nil {
 		return nil, err
@@ -244,6 +259,7 @@ func (c Claim) Try(ctx context.Context) (*Observation, error) {
 	} else {
 		err = o.play(w)
 	}
+	o.Problem = cmp.Or(o.Problem, problem)
 	o.OK = o.Problem == "" && slices.Equal(o.Observed, o.Expected)
 	o.Seconds = time.Since(began).Seconds()
 	return o, err

@@ -27,6 +27,7 @@ type SystemConfig struct {
 	Nodes    []string
 	Messages int           // how many of each act that is a file
 	Promise  check.Promise // instead of the file's, or ""
+	Late     []string      // programs that do not run at the beginning
 	Nemeses  []string
 	Faults   int // of each nemesis, at most so many in a schedule
 }
@@ -37,7 +38,7 @@ func DefaultSystem() SystemConfig {
 }
 
 func (c *SystemConfig) options() []option {
-	return []option{{"system", &c.Text}, {"nodes", &c.Nodes}, {"messages", &c.Messages}, {"promise", (*string)(&c.Promise)},
+	return []option{{"system", &c.Text}, {"nodes", &c.Nodes}, {"messages", &c.Messages}, {"promise", (*string)(&c.Promise)}, {"late", &c.Late},
 		{"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
@@ -99,6 +100,7 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 				if daemon.Horizon = time.Duration(s.Horizon); s.Horizon == 0 {
 					daemon.Horizon = -1 // only a change wakes it
 				}
+				daemon.Late = slices.Contains(c.Late, daemon.Label())
 				t.Programs = append(t.Programs, daemon)
 			}
 		}

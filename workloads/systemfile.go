@@ -17,6 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"screwtape/harness/check"
+	"screwtape/runner/profile"
 )
 
 // A System is what a system file describes: programs of anybody's, what clients
@@ -26,6 +27,7 @@ type System struct {
 	Name     string            `toml:"name"`
 	About    string            `toml:"about"`
 	Workload string            `toml:"workload"` // state, queue or lock
+	Profile  string            `toml:"profile"`  // of the built-in programs that are held to do the same; see OnSystem
 	Promise  check.Promise     `toml:"promise"`  // of a queue
 	Clock    string            `toml:"clock"`    // virtual or real
 	Horizon  duration          `toml:"horizon"`  // of its programs, see harness.Program
@@ -172,6 +174,8 @@ func (s *System) fault() *fault {
 		return top("clock", fmt.Sprintf("clock is %q", s.Clock), `write "virtual" or "real"`)
 	case !slices.Contains(check.Promises, s.Promise):
 		return top("promise", fmt.Sprintf("promise is %q", s.Promise), "write one of "+promises())
+	case s.Profile != "" && !slices.Contains(profile.Names(), s.Profile):
+		return top("profile", fmt.Sprintf("there is no profile %q", s.Profile), "write one of "+strings.Join(profile.Names(), ", "))
 	case s.Workload == "state" && s.Read == "":
 		return top("read", "nothing says what the state is", `write read = "..." with a command that prints it`)
 	case s.Workload != "state" && s.Read != "":

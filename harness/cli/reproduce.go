@@ -20,6 +20,8 @@ import (
 type reproduceOptions struct {
 	strict  bool
 	verbose bool
+	system  string
+	leftOut []string // claims that cannot be played on the system
 	json    bool
 	junit   string
 }
@@ -32,10 +34,15 @@ func (c *command) newReproduce() *cobra.Command {
 		Long: `Play the claims of the thread (and some that are not in it), each as a tape on
 fresh processes, and compare what comes of them with what was claimed.
 
+With --system the claims are played on the programs of that system (docs/systems.md),
+and on the built-in ones that are held to do the same; what comes of those is what
+is expected.
+
 Exit code 0 when every claim came out as expected. A claim that is still open
 is counted and shown, and fails only with --strict.`,
 		Example: `  screwtape reproduce
   screwtape reproduce C3 -v           one claim, and the story of it
+  screwtape reproduce --system mailman3  is the real Mailman as its model says?
   screwtape reproduce --json --junit reproduce.xml`,
 		Args: arguments(0, 1000, "[CLAIM...]"),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.reproduce(cmd.Context(), args, &o) },
@@ -43,6 +50,7 @@ is counted and shown, and fails only with --strict.`,
 	f := cmd.Flags()
 	f.BoolVar(&o.strict, "strict", false, "claims that are still open fail too")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "tell each claim's story")
+	f.StringVar(&o.system, "system", "", "play them on this `system`, and compare it with its profile")
 	f.BoolVar(&o.json, "json", false, "print the verdict as one JSON object")
 	f.StringVar(&o.junit, "junit", "", "write the verdict as JUnit XML to this `file` too")
 	return cmd
@@ -50,6 +58,12 @@ is counted and shown, and fails only with --strict.`,
 
 func (c *command) reproduce(ctx context.Context, ids []string, o *reproduceOptions) error {
 	claims, err := pickClaims(ids)
+	if err == nil && o.system != "" {
+		claims, o.leftOut, err = workloads.OnSystem(claims, o.system)
+	}
+	if err == nil && len(claims) == 0 {
+		err = fmt.Errorf("none of the claims can be played on %s: %s", o.system, strings.Join(o.leftOut, ", "))
+	}
 	if err == nil {
 		err = canWrite("--junit", o.junit)
 	}
@@ -121,7 +135,7 @@ func claimNames(claims []workloads.Claim) []string {
 func (o *reproduceOptions) keep(run *results.Run, report *results.Report, claims []workloads.Claim, tried []*workloads.Observation) error {
 	report.Faults = map[string]int{}
 	for _, t := range tried {
-		claim, err := keepClaim(run, t)
+		claim, err := o.keepClaim(run, t)
 		if err != nil {
 			return err
 		}
@@ -191,9 +205,9 @@ func addFaults(sum, more map[string]int) {
 }
 
 // keepClaim writes the tape of what was observed.
-func keepClaim(run *results.Run, t *workloads.Observation) (results.Claim, error) {
+func (o *reproduceOptions) keepClaim(run *results.Run, t *workloads.Observation) (results.Claim, error) {
 	c := results.Claim{ID: t.ID, Versions: t.Versions, Expected: kinds(t.Expected), Observed: kinds(t.Observed), OK: t.OK,
-		Open: open(t.Claim), Schedules: t.Schedules, Seconds: t.Seconds}
+		Open: open(t.Claim), System: o.system, Schedules: t.Schedules, Seconds: t.Seconds}
 	if t.Problem != "" {
 		c.Observed = t.Problem
 	}
@@ -239,7 +253,11 @@ func (o *reproduceOptions) verdict(claims []workloads.Claim, tried []*workloads.
 }
 
 func (o *reproduceOptions) tell(w io.Writer, report results.Report, tried []*workloads.Observation) {
-	t := table{head: []string{"claim", "the thread says", "holds for", "expected", "observed", "", "decisions", "seconds"}}
+	expected, observed := "expected", "observed"
+	if o.system != "" && len(tried) > 0 {
+		expected, observed = "as "+tried[0].Model.Header.Get("profile"), o.system
+	}
+	t := table{head: []string{"claim", "the thread says", "holds for", expected, observed, "", "decisions", "seconds"}}
 	ok, stillOpen := 0, 0
 	for i, c := range report.Claims {
 		mark := "ok"
@@ -263,6 +281,9 @@ func (o *reproduceOptions) tell(w io.Writer, report results.Report, tried []*wor
 				tellStory(w, "  ", t.Result)
 			}
 		}
+	}
+	if len(o.leftOut) > 0 {
+		fmt.Fprintf(w, "\nnot played on %s: %s\n", o.system, strings.Join(o.leftOut, ", "))
 	}
 	fmt.Fprintf(w, "\n%d of %s as expected", ok, count(len(tried), "claim"))
 	if stillOpen > 0 {
