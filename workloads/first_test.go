@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -79,16 +80,19 @@ func firstFind(t *testing.T, claim Claim, kind string, seed uint64, within int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	var c schedule.Coverage
-	for n := range within {
-		strategy, learn := schedule.Turn(search)
-		r, err := w.Play(strategy, harness.Options{})
-		if err != nil {
-			t.Fatal(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o, err := w.Explore(ctx, harness.Campaign{Search: search, Schedules: within, Progress: func(p harness.Progress) {
+		if slices.Contains(p.Found, kind) {
+			cancel()
 		}
-		learn(c.Add(r.Trace))
-		if r.Shows(kind) {
-			return n + 1
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range o.Findings {
+		if f.Anomaly.Kind == kind {
+			return f.Schedule
 		}
 	}
 	return 0

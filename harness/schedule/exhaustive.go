@@ -67,7 +67,6 @@ type branch struct {
 	Did     *label `json:"did,omitempty"` // what it was this time
 	Verb    string `json:"verb,omitempty"`
 	Gave    bool   `json:"gave,omitempty"`
-	Changed bool   `json:"changed,omitempty"`
 	Barrier bool   `json:"barrier,omitempty"`
 	Next    *point `json:"next,omitempty"` // where it led to, while something is open there
 	Closed  bool   `json:"closed,omitempty"`
@@ -85,7 +84,7 @@ type trail []struct {
 func (p trail) course() course {
 	c := make(course, len(p))
 	for i, at := range p {
-		c[i] = &stop{at.Options, at.texts, at.Taken, at.Verb, at.Gave, at.Changed, at.Barrier}
+		c[i] = &stop{at.Options, at.texts, at.Taken, at.Verb, at.Gave, at.Barrier}
 	}
 	return c
 }
@@ -224,7 +223,7 @@ func (x *Exhaustive) Next() (Plan, bool) {
 	}
 	p := x.chosen[0]
 	x.chosen = x.chosen[1:]
-	b := &Beginning{Bounds: x.bounds, Clocked: x.relation.clocked}
+	b := &Beginning{Bounds: x.bounds, Clock: x.relation.clock}
 	for i, at := range p {
 		b.Taken = append(b.Taken, at.Taken)
 		b.Looks = append(b.Looks, looks(at.Options))
@@ -354,9 +353,7 @@ func (x *Exhaustive) graft(p trail, w *Way, labels []int) trail {
 		b := p[len(p)-1].branch
 		b.Label, b.Barrier = labels[i], s.Barrier
 		if len(s.Done.Step) > 0 {
-			ran := &stop{}
-			ran.ran(s.Done)
-			b.Verb, b.Gave, b.Changed, b.Did = ran.Verb, ran.Gave, ran.Changed, s.Done.label()
+			b.Verb, b.Gave, b.Did = s.Done.verb(), s.Done.gave(), s.Done.label()
 		}
 	}
 	if w.Blocked != nil {
@@ -386,7 +383,7 @@ func (x *Exhaustive) grow(p trail, options []Option) *point {
 	if last.Barrier {
 		return at
 	}
-	at.Sleep = after(last.asleep(), last.Did, x.relation.clocked)
+	at.Sleep = after(last.asleep(), last.Did, x.relation.clock)
 	return at
 }
 

@@ -112,7 +112,7 @@ var toys = []struct {
 		return newToy(map[string]program{
 			"a/p": calls([]string{"create", "y"}),
 			"b/p": calls([]string{"create", "q/y"}),
-			"c/p": calls([]string{Wake}, []string{Wake}),
+			"c/p": calls([]string{Wake}, []string{"list", "q"}, []string{"list", "."}, []string{Wake}),
 		}, nil, []string{".", "q"}, 0)
 	}},
 	// Whether a's rename meets b's write hangs on what c has done before.
@@ -168,6 +168,28 @@ func TestExhaustiveAgainstBruteForce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Programs that poll, and do nothing when they find what they found before, come
+// to the same ends when only a change of what they look at wakes them.
+func TestRounds(t *testing.T) {
+	for _, test := range toys[:4] {
+		eager := test.make()
+		eager.eager = true
+		x := NewExhaustive(Unbounded)
+		got, _, err := eager.exhaust(x, 1, 20_000)
+		if err != nil || !x.Account().Complete {
+			t.Errorf("%s: %v, %v", test.name, x.Account(), err)
+		}
+		want, _ := eager.bruteForce()
+		if len(missing(want, got)) > 0 || len(missing(got, want)) > 0 {
+			t.Errorf("%s: missing %q; none %q", test.name, missing(want, got), missing(got, want))
+		}
+		fewer := NewExhaustive(Unbounded)
+		if _, _, err := test.make().exhaust(fewer, 1, 20_000); err != nil || fewer.Account() != x.Account() {
+			t.Errorf("%s: %v where any change wakes, %v where it does not, %v", test.name, x.Account(), fewer.Account(), err)
+		}
 	}
 }
 

@@ -1,19 +1,16 @@
 package schedule
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // A Beginning is what a schedule of an exhaustive search is to begin with. What
 // comes then is decided on the way: as plainly as it can be, but nothing that
 // leads only to what is played elsewhere.
 type Beginning struct {
-	Taken   []string // the option that is to be taken at each stop
-	Looks   []uint64 // digests of what could be decided there
-	Sleep   []event  // options of the last of these stops that are played elsewhere
-	Bounds  Bounds
-	Clocked bool // some program reads a clock
+	Taken  []string // the option that is to be taken at each stop
+	Looks  []uint64 // digests of what could be decided there
+	Sleep  []event  // options of the last of these stops that are played elsewhere
+	Bounds Bounds
+	Clock  Clock
 }
 
 // An event is an option that is played elsewhere, and the label of what it is.
@@ -48,6 +45,7 @@ type Stop struct {
 type follower struct {
 	Beginning
 	course course
+	rounds rounds
 	sleep  []event
 	done   execution // of the step at the last stop, which may go on
 	way    Way
@@ -55,7 +53,7 @@ type follower struct {
 	calm   canonical
 }
 
-func newFollower(b *Beginning) *follower { return &follower{Beginning: *b} }
+func newFollower(b *Beginning) *follower { return &follower{Beginning: *b, rounds: rounds{}} }
 
 // Pick repeats the beginning, and then takes the plainest option that is not
 // asleep.
@@ -68,10 +66,11 @@ func (f *follower) Pick(options []Option) (int, error) {
 		return f.calm.Pick(options)
 	}
 	at := len(f.course)
-	next := &stop{Options: slices.Clone(options), texts: texts(options)}
+	next := &stop{Options: f.rounds.offer(options)}
+	next.texts = texts(next.Options)
 	var ok bool
 	if at < len(f.Taken) {
-		next.Taken, ok = f.Taken[at], looks(options) == f.Looks[at]
+		next.Taken, ok = f.Taken[at], looks(next.Options) == f.Looks[at]
 		if !ok {
 			f.lose(at, next.Options)
 		}
@@ -95,7 +94,7 @@ func (f *follower) Pick(options []Option) (int, error) {
 	if at >= len(f.Taken)-1 {
 		f.way.Stops = append(f.way.Stops, s)
 	}
-	return next.find(next.Taken), nil // None at the end
+	return slices.IndexFunc(options, func(o Option) bool { return o.Decision.String() == next.Taken }), nil // None at the end
 }
 
 // lose notes where a beginning was not repeated.
@@ -171,33 +170,24 @@ func (f *follower) close() {
 	at := len(f.course) - 1
 	s := f.course[at]
 	f.done.Delivered = f.course.delivered(at)
-	s.ran(f.done)
-	s.Barrier = f.done.Step[0].Verb == Wake && f.course.idle(at)
+	s.Verb, s.Gave = f.done.verb(), f.done.gave()
+	s.Barrier = s.Barrier || f.rounds.dozes(f.done.Step[0])
+	f.done.Looked = f.rounds.took(f.done)
 	if at >= len(f.Taken)-1 {
 		last := &f.way.Stops[len(f.way.Stops)-1]
 		last.Done, last.Barrier = f.done, s.Barrier
 		if s.Barrier {
 			f.sleep = nil
 		}
-		f.sleep = after(f.sleep, f.done.label(), f.Clocked)
+		f.sleep = after(f.sleep, f.done.label(), f.Clock)
 	}
 	f.done = execution{}
 }
 
-// ran notes what came of the decision.
-func (s *stop) ran(e execution) {
-	last := e.Step[len(e.Step)-1]
-	s.Verb = last.Verb
-	// A message is handed on by a file that is written under a name of its own
-	// first.
-	s.Gave = last.Verb == Deliver || last.Verb == "rename" && strings.HasSuffix(last.Names[0], ".tmp")
-	s.Changed = changes(e.Touched)
-}
-
 // after are those of the sleeping events that still lead to nothing new after
 // a step: those that did not depend on it.
-func after(sleep []event, did *label, clocked bool) []event {
-	return slices.DeleteFunc(slices.Clone(sleep), func(e event) bool { return compare(e.Did, did, clocked) })
+func after(sleep []event, did *label, clock Clock) []event {
+	return slices.DeleteFunc(slices.Clone(sleep), func(e event) bool { return compare(e.Did, did, clock) })
 }
 
 // Lesson is the way that the schedule took.

@@ -66,7 +66,7 @@ func (r *racing) ordered(i, j int) bool {
 // met reports whether two steps met in this schedule.
 func (r *racing) met(i, j int) bool {
 	p, q := r.trail[i], r.trail[j]
-	return p.Barrier || q.Barrier || compare(p.Did, q.Did, r.x.relation.clocked)
+	return p.Barrier || q.Barrier || compare(p.Did, q.Did, r.x.relation.clock)
 }
 
 // race sees to it that of two steps that depend on each other, with none in

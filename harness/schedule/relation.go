@@ -17,12 +17,34 @@ import (
 // steps dependent that were taken for independent, what was searched under the
 // smaller relation is void, and the search begins anew; see Exhaustive.
 type relation struct {
-	labels  []*label
-	index   map[string]int
-	known   map[[2]int]bool // what depend has answered, the smaller number first
-	clocked bool            // some program reads a clock, so that time matters
-	grew    bool            // an answer has become wrong
+	labels []*label
+	index  map[string]int
+	known  map[[2]int]bool // what depend has answered, the smaller number first
+	clock  Clock
+	grew   bool // an answer has become wrong
 
+}
+
+// A Clock says where it matters how late it is. Its zero value is nowhere.
+type Clock struct {
+	Read   bool              // some program reads a clock
+	Stamps map[Resource]bool // attributes that some program reads, and with them when they were changed last
+}
+
+// learn adds what an execution reads, and reports whether any of it is new.
+func (c *Clock) learn(f Footprint) (grew bool) {
+	for _, x := range f.Reads {
+		switch {
+		case x == timeGone && !c.Read:
+			c.Read, grew = true, true
+		case strings.HasPrefix(string(x), "a:") && !c.Stamps[x]:
+			if c.Stamps == nil {
+				c.Stamps = map[Resource]bool{}
+			}
+			c.Stamps[x], grew = true, true
+		}
+	}
+	return grew
 }
 
 // A label is what a step is.
@@ -51,10 +73,9 @@ func (a access) conflict(b access) bool {
 
 // Resources beside those that the harness reports.
 const (
-	anyChange Resource = "version"    // whether anything on the share has changed: it wakes whoever polls
-	timeGone  Resource = "time"       // how late it is
-	asleep    Resource = "sleep"      // how late it was when a sleep began
-	excuses   Resource = "deliveries" // a crash of one that has delivered, or handed on, excuses a delivery after it, not one before
+	timeGone Resource = "time"       // how late it is
+	asleep   Resource = "sleep"      // how late it was when a sleep began
+	excuses  Resource = "deliveries" // a crash of one that has delivered, or handed on, excuses a delivery after it, not one before
 )
 
 // An execution is a step and what it touched. A step is one decision, or a
@@ -62,7 +83,18 @@ const (
 type execution struct {
 	Step      []Decision
 	Touched   Footprint
-	Delivered bool // its process had delivered something before, or handed it on; of a crash that matters
+	Delivered bool       // its process had delivered something before, or handed it on; of a crash that matters
+	Looked    []Resource // of a wake-up, what its program has looked at since the last one
+}
+
+// verb is that of the step's last decision.
+func (e execution) verb() string { return e.Step[len(e.Step)-1].Verb }
+
+// gave reports whether the step delivered a message, or may have handed one on:
+// by a file that was written under a name of its own first.
+func (e execution) gave() bool {
+	last := e.Step[len(e.Step)-1]
+	return last.Verb == Deliver || last.Verb == "rename" && strings.HasSuffix(last.Names[0], ".tmp")
 }
 
 // label is the label of this execution alone.
@@ -79,22 +111,17 @@ func (e execution) label() *label {
 		l.Text += "; after a delivery"
 		l.touch(writes, excuses)
 	}
+	l.touch(reads, e.Looked...)
 	l.touch(reads, e.Touched.Reads...)
 	l.touch(adds, e.Touched.Adds...)
 	l.touch(writes, e.Touched.Writes...)
 	for _, d := range e.Step {
-		switch {
-		case d.Verb == Wake:
-			l.touch(reads, anyChange)
-		case d.Answer():
+		if d.Answer() {
 			l.touch(reads, excuses)
 		}
 		if d.Fault() {
 			l.touch(writes, Resource("budget:"+d.Verb))
 		}
-	}
-	if changes(e.Touched) {
-		l.touch(adds, anyChange)
 	}
 	return l
 }
@@ -130,8 +157,7 @@ func (r *relation) learn(e execution) int {
 
 		r.check(func(pair [2]int) bool { return pair[0] == id || pair[1] == id })
 	}
-	if !r.clocked && slices.Contains(e.Touched.Reads, timeGone) {
-		r.clocked = true
+	if r.clock.learn(e.Touched) {
 		r.check(func([2]int) bool { return true })
 	}
 	return id
@@ -149,7 +175,7 @@ func (r *relation) add(l *label) {
 // check looks whether answers that were given still hold.
 func (r *relation) check(concerned func([2]int) bool) {
 	for pair, answer := range r.known {
-		if !answer && concerned(pair) && compare(r.labels[pair[0]], r.labels[pair[1]], r.clocked) {
+		if !answer && concerned(pair) && compare(r.labels[pair[0]], r.labels[pair[1]], r.clock) {
 			r.known[pair], r.grew = true, true
 		}
 	}
@@ -168,39 +194,49 @@ func (r *relation) depend(a, b int) bool {
 	pair := [2]int{min(a, b), max(a, b)}
 	answer, known := r.known[pair]
 	if !known {
-		answer = compare(r.labels[a], r.labels[b], r.clocked)
+		answer = compare(r.labels[a], r.labels[b], r.clock)
 		r.known[pair] = answer
 	}
 	return answer
 }
 
-func compare(x, y *label, clocked bool) bool {
+func compare(x, y *label, c Clock) bool {
 	if Program(x.Process) == Program(y.Process) || x.signals(y) || y.signals(x) {
 		return true
 	}
 	for resource := range x.Touches {
-		if x.access(resource, clocked).conflict(y.access(resource, clocked)) {
+		if x.access(resource, c).conflict(y.access(resource, c)) {
 			return true
 		}
 	}
-	return x.access(timeGone, clocked).conflict(y.access(timeGone, clocked))
+	return x.access(timeGone, c).conflict(y.access(timeGone, c))
 }
 
 // access is how a step touches a resource. How late it is matters only where
-// some program looks: then also when something was changed, since that stamps
-// it, and when a sleep began.
-func (l *label) access(x Resource, clocked bool) access {
+// some program looks: then also when a sleep began, and when something was changed
+// whose stamps some program looks at.
+func (l *label) access(x Resource, c Clock) access {
 	switch {
 	case x == "faults" || x == asleep:
 		return 0 // see budget, and time
 	case x != timeGone:
 		return l.Touches[x]
-	case !clocked:
+	case !c.Read:
 		return 0
-	case l.Touches[asleep] != 0 || l.Touches[anyChange]&adds != 0:
+	case l.Touches[asleep] != 0 || l.stamps(c):
 		return l.Touches[x] | reads
 	}
 	return l.Touches[x]
+}
+
+// stamps reports whether a step changes attributes that some program reads.
+func (l *label) stamps(c Clock) bool {
+	for x, how := range l.Touches {
+		if how&(adds|writes) != 0 && c.Stamps[x] {
+			return true
+		}
+	}
+	return false
 }
 
 // signals reports whether a step sends a signal to the other's process.
@@ -220,7 +256,11 @@ func (r *relation) UnmarshalJSON(data []byte) error {
 	*r = relation{}
 	for _, l := range labels {
 		r.add(l)
-		r.clocked = r.clocked || l.Touches[timeGone]&reads != 0
+		for x, how := range l.Touches {
+			if how&reads != 0 {
+				r.clock.learn(Footprint{Reads: []Resource{x}})
+			}
+		}
 	}
 	return nil
 }

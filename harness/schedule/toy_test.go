@@ -18,6 +18,7 @@ import (
 type toy struct {
 	programs map[string]program
 	footnote func(Footprint) Footprint // makes footprints wrong, or is nil
+	eager    bool                      // any change wakes whoever polls, also one of what it does not look at
 
 	files     map[string]file
 	births    map[string]int
@@ -39,8 +40,9 @@ type process struct {
 	restarted bool
 	down      bool
 	mutated   bool
-	stale     bool // something has changed since it last woke
-	gave      bool // it has delivered something, or handed it on
+	looked    map[Resource]bool // since it last woke
+	stale     bool              // that has changed since, or it has changed something
+	gave      bool              // it has delivered something, or handed it on
 }
 
 // newToy makes a toy from programs by name and files with their data.
@@ -128,7 +130,7 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 	case Start:
 		p = process{restarted: true, stale: true}
 	case Wake:
-		p.stale = false
+		p.stale, p.looked = false, nil
 		f.Writes = append(f.Writes, timeGone)
 	case Deliver:
 		f.Writes = append(f.Writes, Resource("m:"+d.Names[0]))
@@ -220,12 +222,19 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		p.seen = append(p.seen, d.Outcome)
 	}
 	p.mutated = p.mutated || changed
-	t.procs[d.Process] = p
-	if changed {
-		for name, q := range t.procs {
-			q.stale = true
-			t.procs[name] = q
+	if len(f.Reads) > 0 {
+		p.looked = maps.Clone(p.looked)
+		if p.looked == nil {
+			p.looked = map[Resource]bool{}
 		}
+		for _, r := range f.Reads {
+			p.looked[r] = true
+		}
+	}
+	t.procs[d.Process] = p
+	for name, q := range t.procs {
+		q.stale = q.stale || t.eager && changed || name == d.Process && (changed || d.Verb == Deliver) || name != d.Process && f.changesAny(q.looked)
+		t.procs[name] = q
 	}
 	if t.footnote != nil {
 		f = t.footnote(f)
@@ -257,7 +266,7 @@ func (t *toy) state() string {
 	t.write(&b, true)
 	for _, name := range slices.Sorted(maps.Keys(t.procs)) {
 		p := t.procs[name]
-		fmt.Fprintf(&b, "%s %q %v %v %v %v %v\n", name, p.seen, p.restarted, p.down, p.mutated, p.stale, p.gave)
+		fmt.Fprintf(&b, "%s %q %v %v %v %v %v %v\n", name, p.seen, p.restarted, p.down, p.mutated, p.looked, p.stale, p.gave)
 	}
 	fmt.Fprint(&b, t.budget, t.healing, t.crashed)
 	return b.String()

@@ -40,7 +40,7 @@ func (w ways) add(b *Beginning, way *Way) []Stop {
 
 // everyTrace plays every order of steps that there is, and returns the traces
 // that they have. It is nil where there are more than most of them.
-func (t *toy) everyTrace(clocked bool, most int) (traces map[string]bool, orders int, err error) {
+func (t *toy) everyTrace(clock Clock, most int) (traces map[string]bool, orders int, err error) {
 	traces = map[string]bool{}
 	played := ways{}
 	todo := []*Beginning{{}}
@@ -50,7 +50,7 @@ func (t *toy) everyTrace(clocked bool, most int) (traces map[string]bool, orders
 		}
 		b := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		b.Bounds, b.Clocked = Unbounded, clocked
+		b.Bounds, b.Clock = Unbounded, clock
 		f := newFollower(b)
 		if _, err := t.clone().play(f); err != nil {
 			return nil, orders, err
@@ -60,7 +60,7 @@ func (t *toy) everyTrace(clocked bool, most int) (traces map[string]bool, orders
 			return nil, orders, fmt.Errorf("it is lost or blocked: %+v", w)
 		}
 		stops := played.add(b, w)
-		traces[traceOf(stops, clocked)] = true
+		traces[traceOf(stops, clock)] = true
 		for i := len(b.Taken); i < len(stops); i++ {
 			for _, o := range stops[i].Options {
 				if o.Decision.String() == stops[i].Taken {
@@ -82,7 +82,7 @@ func (t *toy) everyTrace(clocked bool, most int) (traces map[string]bool, orders
 
 // traceOf is what a schedule is but for the order of independent steps: its
 // steps, and which of those that met came first.
-func traceOf(stops []Stop, clocked bool) string {
+func traceOf(stops []Stop, clock Clock) string {
 	var lines []string
 	keys, labels := make([]string, len(stops)), make([]*label, len(stops))
 	nth := map[string]int{}
@@ -95,7 +95,7 @@ func traceOf(stops []Stop, clocked bool) string {
 		keys[j] += fmt.Sprint(nth[keys[j]])
 		lines = append(lines, keys[j])
 		for i := range j {
-			if s.Barrier || stops[i].Barrier || compare(labels[i], labels[j], clocked) {
+			if s.Barrier || stops[i].Barrier || compare(labels[i], labels[j], clock) {
 				lines = append(lines, keys[i]+" before "+keys[j])
 			}
 		}
@@ -120,7 +120,7 @@ func (t *toy) exploredTraces(x *Exhaustive) (traces map[string]bool, err error) 
 			begun, played, traces = x.begun, ways{}, map[string]bool{}
 			continue
 		}
-		trace := traceOf(played.add(plan.Beginning, l.Way), x.relation.clocked)
+		trace := traceOf(played.add(plan.Beginning, l.Way), x.relation.clock)
 		if l.Way.Blocked != nil {
 			continue
 		}
@@ -145,7 +145,7 @@ func TestEveryTrace(t *testing.T) {
 		if os.Getenv("SCREWTAPE_LONG") != "" {
 			most = 20_000
 		}
-		want, orders, err := test.make().everyTrace(x.relation.clocked, most)
+		want, orders, err := test.make().everyTrace(x.relation.clock, most)
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -169,7 +169,7 @@ func TestEveryTraceOfAnyPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, _, err := w.everyTrace(x.relation.clocked, 500)
+		want, _, err := w.everyTrace(x.relation.clock, 500)
 		if err != nil {
 			t.Fatal(err)
 		}

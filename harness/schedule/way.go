@@ -13,7 +13,6 @@ type stop struct {
 	Taken   string   // the option that was taken; "" is none of them
 	Verb    string   // of the last decision of the step that came of it
 	Gave    bool     // the step delivered something, or may have handed it on
-	Changed bool     // the step changed the share
 	Barrier bool     // its order with every other step matters
 }
 
@@ -60,23 +59,6 @@ func (c course) delivered(i int) bool {
 			return true
 		case s.Verb == Start:
 			return false
-		}
-	}
-	return false
-}
-
-// idle reports whether the wake-up at a stop was on offer only because nothing
-// else could go on: nothing has changed since its process last woke.
-func (c course) idle(i int) bool {
-	process := Program(c[i].process())
-	for _, s := range slices.Backward(c[:i]) {
-		if s.Changed {
-			return false
-		}
-		if Program(s.process()) == process {
-			if d := s.Options[s.find(s.Taken)]; d.Verb == Wake || d.Verb == Start {
-				return d.Verb == Wake
-			}
 		}
 	}
 	return false
