@@ -389,17 +389,18 @@ func merge(told []sentence) []sentence {
 // be left out.
 const brief = 12
 
-// lines returns at most room lines: those of least weight go first, then the
-// middle of the story.
+// lines returns at most room lines: those of least weight go first, then those
+// that are far from what the story is about, then its middle.
 func lines(told []sentence, room int) []string {
-	drop := func(weight, most int) {
-		heavier := slices.ContainsFunc(told, func(s sentence) bool { return s.weight > weight })
-		if heavier && len(told) > most {
-			told = merge(slices.DeleteFunc(told, func(s sentence) bool { return s.weight == weight }))
-		}
+	heavier := func(weight int) bool {
+		return slices.ContainsFunc(told, func(s sentence) bool { return s.weight > weight })
 	}
-	drop(1, min(brief, room))
-	drop(2, room)
+	if heavier(1) && len(told) > min(brief, room) {
+		told = merge(slices.DeleteFunc(told, func(s sentence) bool { return s.weight == 1 }))
+	}
+	if over := len(told) - room; heavier(2) && over > 0 {
+		told = merge(withoutFarthest(told, over))
+	}
 	var out []string
 	for i, s := range told {
 		if len(told) > room && i == room/2 {
@@ -415,6 +416,33 @@ func lines(told []sentence, room int) []string {
 		out = append(out, oneLine(text))
 	}
 	return out
+}
+
+// withoutFarthest leaves n sentences out, or as many as are not what the story is
+// about: those that are farthest from one that is.
+func withoutFarthest(told []sentence, n int) []sentence {
+	distance := make([]int, len(told)) // to the nearest of weight 3
+	order := make([]int, len(told))    // the farthest first
+	for i := range told {
+		order[i], distance[i] = i, len(told)
+		for j, s := range told {
+			if s.weight == 3 {
+				distance[i] = min(distance[i], max(i-j, j-i))
+			}
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return distance[b] - distance[a] })
+	gone := map[int]bool{}
+	for _, i := range order[:n] {
+		gone[i] = distance[i] > 0
+	}
+	var kept []sentence
+	for i, s := range told {
+		if !gone[i] {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // who names a process, or a node as a node.

@@ -57,7 +57,7 @@
     return s.v === "deliver" ? "cell-sent" : "";
   }
   const outcome = (s) => (s.o && (failed(s) || s.v === "deliver") ? " = " + s.o : "");
-  const seconds = (s) => (s.t / 1e9).toFixed(6);
+  const seconds = (s, digits) => (s.t / 1e9).toFixed(digits);
   // How far time moves: on a wake-up that is all that it does.
   function moved(i) {
     const by = (steps[i].t - (i > 0 ? steps[i - 1].t : 0)) / 1e9;
@@ -154,7 +154,7 @@
     mark(row, i);
     const num = el("div", "num", String(number(i)));
     if (data.anomalies[i]) num.prepend(el("span", "flag", "⚑ "));
-    row.append(num, el("div", "when", i === 0 || moved(i) ? seconds(s) : "")); // where it has changed
+    row.append(num, el("div", "when", i === 0 || moved(i) ? seconds(s, 3) : "")); // where it has changed
     lanes.forEach((_, lane) => {
       const cell = el("div", first(lane) ? "first" : ""), off = idleAt(lane, i);
       if (lane === s.p) {
@@ -329,7 +329,7 @@
 
   function drawCall() {
     const s = steps[picked], out = [];
-    out.push(el("p", "at", "at " + seconds(s) + " s"));
+    out.push(el("p", "at", "at " + seconds(s, 6) + " s"));
     const head = el("p", look(s), sign(s) + lanes[s.p] + " " + s.v + moved(picked) + (s.f ? " (a fault)" : ""));
     const link = el("a", "", "#" + number(picked));
     link.setAttribute("href", "#step-" + number(picked));
