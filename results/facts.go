@@ -174,6 +174,8 @@ func (k *knower) op(op history.Op) {
 		if k.states[op.Process] == "" {
 			k.end(op.Process, "has ended: "+op.Value)
 		}
+	case op.F == schedule.Pause: // the history says how
+		k.state(op.Value, strings.TrimSpace("stands still, "+op.Error))
 	case op.F == "enqueue":
 		k.changed(ofMessages, op.Value)
 	case op.F == "acquire" && op.Type == history.Invoke:

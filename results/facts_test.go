@@ -129,6 +129,23 @@ func TestFactsOfLinks(t *testing.T) {
 	}
 }
 
+// A program that is paused stands still, and it is said how.
+func TestFactsOfPauses(t *testing.T) {
+	steps := []history.Step{
+		{Decision: schedule.Decision{Process: "a/x", Verb: "open", Names: []string{"f"}, Outcome: "ok"}},
+		{Decision: schedule.Decision{Process: "a", Verb: schedule.Pause}},
+		{Decision: schedule.Decision{Process: "a/x", Verb: schedule.Resume}},
+	}
+	ops := []history.Op{
+		{Step: 1, Process: "nemesis", Type: history.Info, F: "pause", Value: "a/x", Error: "stopped by SIGSTOP"},
+		{Step: 2, Process: "nemesis", Type: history.Info, F: "resume", Value: "a/x"},
+	}
+	want := []string{"1 Programs a/x: stands still, stopped by SIGSTOP", "2 Programs a/x: "}
+	if diff := cmp.Diff(want, told(Page{Steps: steps, History: ops})); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // What the page knows reaches its data, and pages link to one another.
 func TestReportLinks(t *testing.T) {
 	p := lostPage(t)

@@ -153,7 +153,7 @@ func (d drawing) page(title string, model porcupine.Model, ops []history.Op) ([]
 func annotations(ops []history.Op) []porcupine.Annotation {
 	var list []porcupine.Annotation
 	for i, op := range ops {
-		tag, text := "faults", op.F+" "+op.Value
+		tag, text := "faults", strings.TrimSpace(op.F+" "+op.Value+" "+op.Error)
 		switch {
 		case op.F == "start":
 			tag = "starts, ends"
