@@ -14,8 +14,8 @@ import (
 )
 
 // mailerName is the argv[0] under which the test binary is a mailer: it hands
-// one message over to the mail sink ("send"), and says how that ended; or it
-// tries to connect in ways that fail ("fail"), or with a datagram socket.
+// one message over to the mail sink ("send", "doze"), and says how that ended; or
+// it tries to connect in ways that fail ("fail"), or with a datagram socket.
 const mailerName = "screwtape-mailer"
 
 func init() {
@@ -25,7 +25,14 @@ func init() {
 }
 
 func mailer(args []string) int {
-	if args[0] == "send" {
+	switch args[0] {
+	case "send":
+		return sendMail()
+	case "doze": // while another thread sleeps
+		go func() {
+			runtime.LockOSThread()
+			unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &unix.Timespec{Sec: 3600}, nil)
+		}()
 		return sendMail()
 	}
 	sink := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: mailPort}
@@ -76,6 +83,17 @@ a/send deliver m0 = 250
 	want := "a/fail: connect: bad file descriptor, a/fail: connect: transport endpoint is already connected, a/fail: connect: <nil>, a/send: sent: <nil>, a/send: noop: <nil>"
 	if got := said(r); got != want {
 		t.Errorf("said %q, want %q", got, want)
+	}
+}
+
+// The sink is waited for also while another thread of its client is asleep.
+func TestMailOfThreads(t *testing.T) {
+	r := playMail(t, []string{"doze"}, `
+a/doze start
+a/doze deliver m0 = 250
+`)
+	if got := said(r); got != "a/doze: sent: <nil>, a/doze: noop: <nil>" {
+		t.Errorf("said %q", got)
 	}
 }
 
