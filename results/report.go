@@ -103,7 +103,6 @@ var functions = template.FuncMap{
 		return map[string]any{"Page": p, "Anomaly": a}
 	},
 	"programs":  func(p Page) []string { return slices.Sorted(maps.Keys(callsByProgram(p.Steps))) },
-	"okMark":    okMark,
 	"claimsign": claimSign,
 	"join":      strings.Join,
 	"when":      func(t time.Time) string { return t.UTC().Format(time.DateTime) },
