@@ -311,7 +311,7 @@ func (w *World) all() []*Process { return append(slices.Clone(w.programs), w.oth
 
 // options are the decisions that are possible now, in canonical order.
 func (w *World) options(p *play) []schedule.Option {
-	var list, wakes, laters []schedule.Option
+	var list, wakes, rested, laters []schedule.Option
 	soonest := time.Duration(math.MaxInt64) // wake-up
 	for _, q := range w.all() {
 		if !q.alive {
@@ -332,8 +332,12 @@ func (w *World) options(p *play) []schedule.Option {
 			}
 			switch w.waking(q, r) {
 			case fresh, overtaken:
-				wakes = append(wakes, schedule.Option{Decision: d})
 				soonest = min(soonest, at)
+				if r.turns < often {
+					wakes = append(wakes, schedule.Option{Decision: d})
+				} else { // never early: what it is to see is what lies there at rest
+					rested = append(rested, schedule.Option{Decision: d})
+				}
 			case later:
 				laters = append(laters, schedule.Option{Decision: d})
 			}
@@ -357,7 +361,7 @@ func (w *World) options(p *play) []schedule.Option {
 		}
 	}
 	if len(list) == 0 {
-		wakes = append(wakes, w.timeouts(soonest)...)
+		wakes = slices.Concat(wakes, rested, w.timeouts(soonest))
 	}
 	for _, o := range wakes {
 		o.Early = len(list) > 0

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/node"
+	"screwtape/harness/share"
 )
 
 // Time passes only by decision. Every node has a clock, Epoch when a schedule
@@ -226,6 +227,8 @@ func readTimespec(tid int, addr uint64) (time.Duration, error) {
 // Rounds are what a sleeper, or a timer, has seen since it last went round.
 type rounds struct {
 	woke      uint64 // version of the share when it last woke; 0 if it has not
+	turns     int    // how often it has woken
+	contents  uint64 // of the share when it last woke, once it has woken often
 	idle      int    // how often it has woken since without any change
 	overslept int    // the world's, when it last woke
 }
@@ -252,9 +255,15 @@ const (
 // timer that expires again and again is such a sleeper too. When one has
 // overslept, the others may wake at that time too: what expires then expires for
 // all.
+//
+// Many a lock is tried for with a file of its own that is made and removed each
+// time. Such a change is none: of who has woken often, what lies on the share
+// now is held against what lay there then. It wakes no more while others are at
+// work, whose files of that kind would be there.
 func (w *World) waking(p *Process, r *rounds) rest {
+	changed := r.woke != w.store.Version() && (r.turns < often || r.contents != w.contents())
 	switch {
-	case r.woke == 0 || r.woke != w.store.Version():
+	case r.woke == 0 || changed:
 		return fresh
 	case p.horizon() > 0 && r.overslept != w.overslept:
 		return overtaken
@@ -316,6 +325,32 @@ func (w *World) goRound(p *Process, r *rounds) {
 		r.idle = 0
 	}
 	r.woke, r.overslept = w.store.Version(), w.overslept
+	if r.turns++; r.turns >= often {
+		r.contents = w.contents()
+	}
+}
+
+// often is after how many rounds a sleeper's changes are looked at more closely,
+// for that takes its time.
+const often = 20
+
+// contents is a digest of what lies on the share and in the nodes' private
+// directories: all but the times of directories, and which inode a file is.
+func (w *World) contents() uint64 {
+	if w.digested == w.store.Version() {
+		return w.digest
+	}
+	h := fnv.New64a()
+	w.store.Walk("/", func(name string, e share.Entry) {
+		fmt.Fprintf(h, "%q %v %d\n", name, e.Mode, e.Nlink)
+		if !e.Mode.IsDir() {
+			data, _ := w.store.ReadFile("/" + name)
+			fmt.Fprintf(h, "%d %d\n", e.Mtime.UnixNano(), len(data))
+			h.Write(data)
+		}
+	})
+	w.digested, w.digest = w.store.Version(), h.Sum64()
+	return w.digest
 }
 
 // endSleep ends the thread's sleep: its call returns with an error, or with 0.

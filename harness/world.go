@@ -29,6 +29,8 @@ type World struct {
 	sinks   int // eventfd that the mail sinks write
 
 	now       time.Duration // virtual time since Epoch
+	digest    uint64        // of what lies on the share ...
+	digested  uint64        // ... in this version of it; see contents
 	overslept int           // how often a sleeper has overslept
 	prepared  *share.Snapshot
 	play      *play                   // the schedule that is being played, or nil
