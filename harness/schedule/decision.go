@@ -50,7 +50,7 @@ const (
 )
 
 // Verbs are all of these.
-var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, Start, Alarm, Skew, Pause, Resume}
+var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, Start, Alarm, Skew, Pause, Resume, Exit}
 
 // Fault reports whether the decision is something going wrong, rather than
 // a program going on.
