@@ -1,4 +1,4 @@
-package schedule
+package schedule_test
 
 import (
 	"go/ast"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+
+	"screwtape/harness/schedule"
 )
 
 // Every verb that is no system call is among Verbs: a tape may hold it.
@@ -23,7 +25,7 @@ func TestVerbs(t *testing.T) {
 		ast.Inspect(n, func(n ast.Node) bool {
 			if v, ok := n.(*ast.BasicLit); ok && v.Kind == token.STRING {
 				found++
-				if verb, err := strconv.Unquote(v.Value); err != nil || !slices.Contains(Verbs, verb) {
+				if verb, err := strconv.Unquote(v.Value); err != nil || !slices.Contains(schedule.Verbs, verb) {
 					t.Errorf("%s is not among Verbs, %v", v.Value, err)
 				}
 			}
@@ -31,7 +33,7 @@ func TestVerbs(t *testing.T) {
 		})
 		return false
 	})
-	if found != len(Verbs) {
-		t.Errorf("%d constants, and %d Verbs", found, len(Verbs))
+	if found != len(schedule.Verbs) {
+		t.Errorf("%d constants, and %d Verbs", found, len(schedule.Verbs))
 	}
 }
