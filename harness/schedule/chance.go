@@ -3,7 +3,9 @@ package schedule
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
+	"slices"
 )
 
 // A Draw is all that the chance in one schedule comes from: with the same draw
@@ -29,11 +31,12 @@ type chance struct {
 	name   string
 	draw   Draw
 	rng    *rand.Rand
-	points int             // points so far at which a fault was on offer
-	at     int             // the point at which to take one, none if negative
-	faults int             // taken so far
-	steps  int             // decisions so far
-	back   map[string]bool // whether a crashed process is started freely
+	points int                   // points so far at which a fault was on offer
+	at     int                   // the point at which to take one, none if negative
+	faults int                   // taken so far
+	steps  int                   // decisions so far
+	back   map[string]homecoming // of each crashed process
+	alone  string                // the process that came back and has the others wait until it sleeps, or ""
 }
 
 // One schedule in faultless goes without a fault, if nothing but chance
@@ -43,7 +46,7 @@ const faultless = 4
 func newChance(name string, d Draw) chance {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	c := chance{name: name, draw: d, back: map[string]bool{}, at: -1}
+	c := chance{name: name, draw: d, back: map[string]homecoming{}, at: -1}
 	c.rng = rand.New(rand.NewPCG(d.Seed, h.Sum64()^uint64(d.Schedule)))
 	if c.rng.IntN(faultless) > 0 {
 		c.at = c.rng.IntN(max(d.Points, 1))
@@ -74,33 +77,68 @@ func (c *chance) fault(options []Option) (int, bool) {
 	return faults[c.rng.IntN(len(faults))], true
 }
 
-// candidates are the options that are no faults, and no restarts but those of
-// processes that are to come back: half of those that a crash took. The rest
-// stay down to the schedule's end.
+// A homecoming says whether a process that a crash took comes back before the
+// schedule's end.
+type homecoming int
+
+const (
+	never homecoming = iota // half of them
+	later                   // once somebody has changed something, one time in three
+	now
+)
+
+// candidates are the options that are no faults, or the start of what is to come
+// back now. Half of what comes back has the others wait until it sleeps: what a
+// start does takes many steps, and does the most harm in the midst of what others
+// do.
 func (c *chance) candidates(options []Option) []int {
-	var list []int
+	var list, waiting, own []int
 	for i, o := range options {
-		if o.Restart {
-			back, drawn := c.back[o.Process]
-			if !drawn {
-				back = c.rng.IntN(2) == 0
-				c.back[o.Process] = back
-			}
-			if !back {
-				continue
-			}
-		}
-		if !o.Fault() {
+		switch {
+		case o.Fault():
+		case !o.Restart:
 			list = append(list, i)
+			if o.Process == c.alone && o.Verb != Wake {
+				own = append(own, i)
+			}
+		default:
+			if _, drawn := c.back[o.Process]; !drawn {
+				c.back[o.Process] = homecoming(c.rng.IntN(2))
+			}
+			switch c.back[o.Process] {
+			case now:
+				return []int{i}
+			case later:
+				waiting = append(waiting, i)
+			}
 		}
+	}
+	switch {
+	case len(own) > 0:
+		return own
+	case len(list) == 0:
+		return waiting
 	}
 	return list
 }
 
-func (c *chance) Done(d Decision, _ Footprint) error {
+func (c *chance) Done(d Decision, f Footprint) error {
 	c.steps++
-	if d.Verb == Start {
+	if _, came := c.back[d.Process]; came && d.Verb == Start {
 		delete(c.back, d.Process) // the next crash draws anew
+		if c.alone = ""; c.rng.IntN(2) == 0 {
+			c.alone = d.Process
+		}
+	}
+	if d.Verb == Wake && d.Process == c.alone {
+		c.alone = ""
+	}
+	if d.Answer() || changes(f) {
+		for _, process := range slices.Sorted(maps.Keys(c.back)) {
+			if c.back[process] == later && c.rng.IntN(3) == 0 {
+				c.back[process] = now
+			}
+		}
 	}
 	return nil
 }
