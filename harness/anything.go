@@ -35,6 +35,9 @@ func (a anything) Faults(s Situation) []schedule.Option {
 		if !p.Alive {
 			add(p.Node, schedule.Start)
 			add(p.Label, schedule.Start)
+			if p.Orphaned {
+				add(p.Node, schedule.Crash)
+			}
 			continue
 		}
 		still := schedule.Pause

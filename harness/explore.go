@@ -18,7 +18,9 @@ type Campaign struct {
 	Search    schedule.Search
 	Schedules int           // at most so many; 0 is no bound
 	Budget    time.Duration // at most so long, in real time; 0 is no bound
+	Least     int           // so many at least, however long they take
 	Stale     int           // end after so many schedules without a new trace; 0 is never
+	Until     string        // end once an anomaly of this kind was found; "" is never
 	Fresh     bool          // start every program anew for each schedule
 	Shrink    bool          // make each finding's tape as small as it gets
 	Cause     bool          // look for the cause of each finding
@@ -68,7 +70,7 @@ type Outcome struct {
 	Divergences []string       // of those, and of confirmations: what differed
 	Bounded     int            // schedules that hit a bound
 	Unconfirmed int            // findings that did not come back
-	Stopped     string         // what ended the campaign: "schedules", "budget", "stale", "interrupted", or "over": there are no more schedules
+	Stopped     string         // what ended the campaign: "schedules", "budget", "stale", "found", "interrupted", or "over": there are no more schedules
 	// Missed is, by depth from 1, the greatest chance with which a bug that needs
 	// that many steps in order, and no fault, was missed; see schedule.PCTMiss.
 	Missed     []float64
@@ -149,7 +151,7 @@ func (s *exploration) batch() error {
 	first := o.Schedules
 	list, failed := s.playAll(s.Peers, tasks, func() bool { return s.hurried() != "" })
 	for _, p := range list {
-		if s.Stale > 0 && s.stale >= s.Stale {
+		if s.shown() || s.Stale > 0 && s.stale >= s.Stale {
 			break // what was played beyond that is as if it had not been
 		}
 		if err := s.take(p); err != nil {
@@ -222,6 +224,8 @@ func (s *exploration) over() string {
 	switch {
 	case s.exhaustive != nil && s.exhaustive.Over():
 		return "over"
+	case s.shown():
+		return "found"
 	case s.Schedules > 0 && s.out.Schedules >= s.Schedules:
 		return "schedules"
 	case s.Stale > 0 && s.stale >= s.Stale:
@@ -230,12 +234,15 @@ func (s *exploration) over() string {
 	return s.hurried()
 }
 
+// shown reports whether what was looked for was found.
+func (s *exploration) shown() bool { return s.Until != "" && s.out.has(s.Until, true) }
+
 // hurried says what ends the campaign in the middle of a batch, or "".
 func (s *exploration) hurried() string {
 	switch {
 	case s.ctx.Err() != nil:
 		return "interrupted"
-	case s.Budget > 0 && time.Since(s.began) >= s.Budget:
+	case s.Budget > 0 && s.out.Schedules >= s.Least && time.Since(s.began) >= s.Budget:
 		return "budget"
 	}
 	return ""

@@ -39,10 +39,11 @@ type play struct {
 	lines    []history.Line // written since the last step
 	trace    schedule.Trace
 	nemeses  []Nemesis
-	kill     *call // the last that sent a signal
-	begun    bool  // the first step is being taken, or was
-	healing  bool  // nothing goes wrong any more, and what is down comes up
-	record   bool  // note what each step changed on the share
+	crashed  map[string]bool // programs and nodes that were, by name
+	kill     *call           // the last that sent a signal
+	begun    bool            // the first step is being taken, or was
+	healing  bool            // nothing goes wrong any more, and what is down comes up
+	record   bool            // note what each step changed on the share
 	look     *Look
 	patient  bool // wait for whatever runs for as long as it takes
 	before   map[string]sight
@@ -85,7 +86,7 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	if err := w.reset(o.Fresh); err != nil {
 		return nil, err
 	}
-	p := &play{record: o.Record, look: o.Look, touched: map[schedule.Resource]map[way]touch{}}
+	p := &play{record: o.Record, look: o.Look, crashed: map[string]bool{}, touched: map[schedule.Resource]map[way]touch{}}
 	p.Faults = map[string]int{}
 	w.play = p
 	defer func() { w.play = nil }()
@@ -199,6 +200,7 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	case schedule.Crash:
 		p.Faults[d.Verb]++
 		p.at(w).Add("nemesis", history.Info, "crash", d.Process, "")
+		p.crashed[d.Process] = true
 		if h := w.host(d.Process); h != nil && h.Group != nil {
 			h.Group.Kill() // all at once; below it is noted of each
 		}
@@ -315,7 +317,7 @@ func (w *World) options(p *play) []schedule.Option {
 	soonest := time.Duration(math.MaxInt64) // wake-up
 	for _, q := range w.all() {
 		if !q.alive {
-			if q.mayStart(p.healing) {
+			if q.mayStart(p.healing) && w.over(q.program.After) {
 				list = append(list, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Start}})
 			}
 			continue
@@ -396,6 +398,15 @@ func (p *Process) mayStart(healing bool) bool {
 	}
 }
 
+// over reports whether that for which a program waits has come: the program of
+// this label has run and ended, or the node of this name has crashed.
+func (w *World) over(after string) bool {
+	if after == "" || w.play.crashed[after] {
+		return true
+	}
+	return slices.ContainsFunc(w.programs, func(q *Process) bool { return q.label == after && q.starts > 0 && !q.alive })
+}
+
 // restartLimit is how often a program that ends by itself is started again, as
 // Mailman's master does it (mailman-facts.md, 4).
 const restartLimit = 10
@@ -404,6 +415,7 @@ func (w *World) situation() Situation {
 	var s Situation
 	for _, q := range w.programs {
 		state := ProcessState{Label: q.label, Node: q.host.Name, Alive: q.alive, Paused: q.paused, Mutated: q.mutated}
+		state.Orphaned = !q.alive && slices.ContainsFunc(w.others, func(c *Process) bool { return c.alive && c.descends(q) })
 		if m := q.host.mail.holding(q.label); q.alive && m != nil {
 			state.Delivering = m.id
 		}

@@ -69,6 +69,10 @@ type Program struct {
 	// the first thread acts: none of its goroutines waits for the processor
 	// of another, which costs a wait for Go's sysmon at every decision.
 	OneThread bool
+	// After is a program, by its label, or a node: this one, which is Once, does
+	// not start before that program has run and ended, or that node has crashed.
+	// "" waits for nothing.
+	After string
 	// Single promises that only the program's first thread acts, that it ends
 	// each of its steps in a call that can be held, and that it makes all such
 	// calls by package direct: the built-in programs do. What such a program is
@@ -142,6 +146,8 @@ type ProcessState struct {
 	Alive bool
 	// Paused says that it stands still.
 	Paused bool
+	// Orphaned says that the program has ended, and a child of it runs on.
+	Orphaned bool
 	// Mutated says that the last thing the process did changed the share, or
 	// what a mail sink knows: the only points at which a crash makes a
 	// difference, since a process loses its own state anyway. So does one

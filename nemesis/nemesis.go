@@ -15,6 +15,7 @@ var catalogue = []struct {
 	make func(budget int) harness.Nemesis
 }{
 	{"crash", func(n int) harness.Nemesis { return &Crash{Budget: n} }},
+	{"node-crash", func(n int) harness.Nemesis { return &NodeCrash{Budget: n} }},
 	{"tempfail", func(n int) harness.Nemesis { return &TempFail{Budget: n} }},
 	{"hangup", func(n int) harness.Nemesis { return &Hangup{Budget: n} }},
 	{"skew", func(n int) harness.Nemesis { return &Skew{Budget: n} }},

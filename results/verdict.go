@@ -49,6 +49,7 @@ type Report struct {
 	Claims []Claim `json:"claims,omitempty"` // of reproduce
 	Cells  []Cell  `json:"cells,omitempty"`  // of the master workload
 	Cases  []Case  `json:"cases,omitempty"`  // of litmus
+	SetUps []SetUp `json:"setups,omitempty"`
 }
 
 // An Anomaly is one that a run found, with what shows it again.
@@ -90,6 +91,28 @@ type Cell struct {
 	Anomalies []string `json:"anomalies"`
 }
 
+// A SetUp is one way to run the programs, and what came of holding it to what can
+// be relied on.
+type SetUp struct {
+	ID        string         `json:"id"`
+	Is        string         `json:"is"`       // what is set up, in words
+	Promise   string         `json:"promise"`  // what can be relied on
+	Faults    string         `json:"faults"`   // under which faults, in words
+	Expected  string         `json:"expected"` // the kind of anomaly that breaks the promise, "" where it is kept
+	Observed  []string       `json:"observed"` // kinds that broke it
+	Allowed   []string       `json:"allowed"`  // kinds that were seen, and are within the promise
+	OK        bool           `json:"ok"`       // it came out as expected
+	Why       string         `json:"why,omitempty"`
+	Schedules int            `json:"schedules"`
+	Traces    int            `json:"traces"`
+	Complete  bool           `json:"complete"` // every schedule was played
+	Residual  float64        `json:"residual"` // the chance, by Good and Turing's estimate, that the next schedule is a new one
+	Injected  map[string]int `json:"injected"` // faults, by kind
+	Seconds   float64        `json:"seconds"`
+	Tape      string         `json:"tape,omitempty"`   // that shows what is expected
+	Replay    string         `json:"replay,omitempty"` // the command that plays it
+}
+
 // A Case is one litmus test of a client view of the share.
 type Case struct {
 	ID   string `json:"id"`
@@ -115,6 +138,14 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	for i := range r.Cells {
 		r.Cells[i].Removed = notNil(r.Cells[i].Removed)
 		r.Cells[i].Anomalies = notNil(r.Cells[i].Anomalies)
+	}
+	r.SetUps = slices.Clone(r.SetUps)
+	for i := range r.SetUps {
+		r.SetUps[i].Observed = notNil(r.SetUps[i].Observed)
+		r.SetUps[i].Allowed = notNil(r.SetUps[i].Allowed)
+		if r.SetUps[i].Injected == nil {
+			r.SetUps[i].Injected = map[string]int{}
+		}
 	}
 	return json.Marshal(plain(r))
 }

@@ -31,6 +31,7 @@ type ConfigConfig struct {
 	// "a:add:x", "b:set:description:new", "b:show".
 	Clients []string
 	Locks   string // shared, local or none
+	Promise string // one of configPromises
 	Preload bool   // clients read the state before they take the lock too
 	Timeout time.Duration
 	Bugs    string // planted in the clients, with commas
@@ -45,13 +46,20 @@ const (
 	initialMember = "first"
 )
 
+// What a config test can promise: that no update is lost and no state damaged,
+// whatever else a killed client leaves behind; or, by "", that nothing at all is
+// left.
+var configPromises = []string{"", noUpdateLost}
+
+const noUpdateLost = "no-update-lost"
+
 // DefaultConfig is two nodes that each add a member, under a lock that both see.
 func DefaultConfig() ConfigConfig {
 	return ConfigConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Clients: []string{"a:add:x", "b:add:y"}, Locks: "shared", Faults: 1}
 }
 
 func (c *ConfigConfig) options() []option {
-	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"clients", &c.Clients}, {"locks", &c.Locks},
+	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"clients", &c.Clients}, {"locks", &c.Locks}, {"promise", &c.Promise},
 		{"preload", &c.Preload}, {"timeout", &c.Timeout}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
@@ -80,6 +88,9 @@ func NewConfig(c ConfigConfig) (*harness.Test, error) {
 	}
 	if _, err := profile.ParseSet(c.Bugs, list.Bugs); err != nil {
 		return nil, about("bugs", err)
+	}
+	if !slices.Contains(configPromises, c.Promise) {
+		return nil, fmt.Errorf("no promise %q of a list's state; there is %s, or none", c.Promise, noUpdateLost)
 	}
 	lockFile, ok := locks[c.Locks]
 	if !ok {
@@ -195,7 +206,19 @@ func (c *Config) Judge(e *harness.End) check.Verdict {
 	if e.Bounded == "" {
 		found = append(found, waiting(e.History)...)
 	}
-	return verdict(found)
+	var allowed []check.Anomaly
+	if c.config.Promise == noUpdateLost {
+		isLeft := func(a check.Anomaly) bool { return a.Kind == check.Stranded }
+		for _, a := range found {
+			if isLeft(a) {
+				allowed = append(allowed, a)
+			}
+		}
+		found = slices.DeleteFunc(found, isLeft)
+	}
+	v := verdict(found)
+	v.Allowed = append(v.Allowed, allowed...)
+	return v
 }
 
 // finalList is what the list has in the end, and what is wrong with its files.

@@ -3,6 +3,7 @@ package workloads
 import (
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -33,11 +34,15 @@ type MasterConfig struct {
 	Profile string
 	Nodes   []string
 	// Commands are what is done, each NODE:COMMAND[:ARGUMENT]: "a:start",
-	// "b:start:-s", "b:stop"; "b:wait:31h" lets time pass, "a:idle:1050" is
-	// a process of that number that has nothing to do with Mailman.
+	// "b:start:-s", "b:stop"; "b:rm" removes the lock's files by hand, "b:wait:31h"
+	// lets time pass, "a:idle:1050" is a process of that number that has nothing
+	// to do with Mailman.
 	Commands []string
 	Locks    string // shared or local
-	Runners  int    // that a master starts for each queue, each for a slice; 0 is one that does nothing
+	// After says which commands wait, each PROGRAM:AFTER: "b/start:a" is given
+	// once node a has crashed, "b/start:a/start" once that command has returned.
+	After    []string
+	Runners  int // that a master starts for each queue, each for a slice; 0 is one that does nothing
 	Queues   []string
 	Messages int    // that lie in the first of the queues
 	Days     int    // for so many a master refreshes its lock
@@ -52,7 +57,7 @@ func DefaultMaster() MasterConfig {
 }
 
 func (c *MasterConfig) options() []option {
-	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"commands", &c.Commands}, {"locks", &c.Locks},
+	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"commands", &c.Commands}, {"locks", &c.Locks}, {"after", &c.After},
 		{"runners", &c.Runners}, {"queues", &c.Queues}, {"messages", &c.Messages}, {"days", &c.Days}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
@@ -104,9 +109,29 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 		}
 		p := once(words[0], programName(t.Programs, words[0], words[1]), c.arguments(i, words[1:])...)
 		p.Single, p.OneThread = false, true // a master has children, and waits for them
+		if words[1] == "rm" {
+			p.Path, p.Args, p.Env = "/bin/sh", []string{"sh", "-c", "rm /" + c.Locks + "/locks/master*"}, nil
+			p.OneThread = false
+		}
 		t.Programs = append(t.Programs, p)
 	}
-	return t, nil
+	return t, c.wait(t)
+}
+
+// wait lets the commands wait that After names.
+func (c *MasterConfig) wait(t *harness.Test) error {
+	find := func(label string) int {
+		return slices.IndexFunc(t.Programs, func(p harness.Program) bool { return p.Label() == label })
+	}
+	for _, text := range c.After {
+		program, after, _ := strings.Cut(text, ":")
+		i := find(program)
+		if i < 0 || find(after) < 0 && !slices.Contains(c.Nodes, after) {
+			return fmt.Errorf("after: %q; write PROGRAM:AFTER, such as b/start:a or b/start:a/start, where AFTER is a program or a node", text)
+		}
+		t.Programs[i].After = after
+	}
+	return nil
 }
 
 // mail is the test of the messages. A master always starts the runners of all
@@ -227,6 +252,9 @@ func (m *Master) Judge(e *harness.End) check.Verdict {
 	found = append(found, splitBrain(e.History, theMaster)...)
 	found = append(found, stolenLocks(e.History, theMaster)...)
 	found = append(found, m.misled(e)...)
+	if e.Bounded == "" {
+		found = append(found, m.notTakenOver(e.History)...)
+	}
 	v := verdict(found)
 	if m.mail == nil {
 		return v
@@ -237,6 +265,22 @@ func (m *Master) Judge(e *harness.End) check.Verdict {
 		mail.Verdict = check.Invalid
 	}
 	return mail
+}
+
+// notTakenOver finds that a start which was to take over from another left
+// nobody master.
+func (m *Master) notTakenOver(ops []history.Op) []check.Anomaly {
+	if len(masters(ops, math.MaxInt)) > 0 {
+		return nil
+	}
+	for _, text := range m.config.After {
+		label, _, _ := strings.Cut(text, ":")
+		started := func(op history.Op) bool { return op.F == "start" && op.Value == label }
+		if m.commandOf(label) == "start" && slices.ContainsFunc(ops, started) {
+			return []check.Anomaly{{Kind: check.Stuck, Subject: theMaster, Step: -1, Explanation: label + " was to take over, and nobody is master in the end"}}
+		}
+	}
+	return nil
 }
 
 // masters are who is master after so many decisions.
@@ -301,7 +345,7 @@ func (m *Master) misled(e *harness.End) []check.Anomaly {
 	for _, op := range e.History {
 		is := masters(e.History, op.Step-1)
 		target, sig, _ := strings.Cut(op.Value, " ")
-		if op.F != "signal" || sig == "0" || len(is) == 0 || slices.Contains(is, target) || strings.Contains(op.Process, ".") {
+		if op.F != "signal" || sig == "0" || len(is) == 0 || slices.Contains(is, target) || strings.Contains(op.Process, ".") || covers(op.Process, target) {
 			continue
 		}
 		if op.Error == "ESRCH" {

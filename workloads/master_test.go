@@ -4,9 +4,15 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
 )
 
 // Some cells of the truth table, as the versions were seen to do.
@@ -44,6 +50,59 @@ func TestTwoStarts(t *testing.T) {
 	o := search(t, test, err, long(4, 300))
 	if len(o.Findings) > 0 {
 		t.Error(describe(o))
+	}
+}
+
+// A start that waits for the death of a node comes after it, and then its program
+// is master, or the master says that nobody is.
+func TestTakeOver(t *testing.T) {
+	for _, version := range []string{"2.1.15", "2.1.39"} {
+		c := DefaultMaster()
+		c.Profile, c.Commands, c.After, c.Nemeses = version, []string{"a:start", "b:start:-s"}, []string{"b/start:a"}, []string{"node-crash"}
+		test, err := NewMaster(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := harness.NewWorld(test)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		taken := 0
+		for search := portfolio(); taken < 2; {
+			strategy, learn := schedule.Turn(search)
+			r, err := w.Play(strategy, harness.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			learn(true)
+			place := func(d schedule.Decision) int {
+				return slices.IndexFunc(r.Steps, func(s history.Step) bool { return s.Process == d.Process && s.Verb == d.Verb })
+			}
+			died, started := place(schedule.Decision{Process: "a", Verb: schedule.Crash}), place(schedule.Decision{Process: "b/start", Verb: schedule.Start})
+			if (died < 0) != (started < 0) || started < died {
+				t.Errorf("a dies in step %d, b starts in step %d", died, started)
+			}
+			if died < 0 {
+				continue
+			}
+			taken++
+			// a may have died before it had the lock; then any start takes over.
+			hadLock := slices.ContainsFunc(r.Steps[:died], func(s history.Step) bool { return s.Verb == "link" })
+			if want := version == "2.1.39" && hadLock; r.Shows(check.Stuck) != want {
+				t.Errorf("%s: %v", version, r.Kinds())
+			}
+		}
+	}
+}
+
+func TestAfterErrors(t *testing.T) {
+	for _, after := range []string{"b/start", "b/start:c", "b/stop:a", ":a"} {
+		c := DefaultMaster()
+		c.After = []string{after}
+		if _, err := NewMaster(c); err == nil || !strings.Contains(err.Error(), "write PROGRAM:AFTER") {
+			t.Errorf("%q: %v", after, err)
+		}
 	}
 }
 

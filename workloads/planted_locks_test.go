@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,74 +13,112 @@ import (
 	"screwtape/runner/profile"
 )
 
-// lockSetUps are in what a bug of lock.Bugs is looked for, where it is not two
-// rounds of two contenders for the lock of flufl.
-var lockSetUps = map[string]func(*LockConfig){
-	"never-break":   func(c *LockConfig) { c.Nemeses = []string{"crash"} },
-	"refresh-never": func(c *LockConfig) { c.Hold, c.Refresh = time.Minute, 3 },
+// A lockPlanting is the set-up in which a bug of lock.Bugs is to be found.
+type lockPlanting struct {
+	setUp  string // in words
+	config func(*LockConfig)
 }
 
+// twoRounds is what suits most of them.
+var twoRounds = lockPlanting{"two contenders, twice each", func(*LockConfig) {}}
+
+var lockPlantings = map[string]lockPlanting{
+	"first-end":            longWork,
+	"never-break":          {"two contenders, twice each, a crash", func(c *LockConfig) { c.Nemeses = []string{"crash"} }},
+	"refresh-never":        longWork,
+	"timeout-unlinks-lock": {"work of a minute, a time-out of a second", func(c *LockConfig) { c.Lifetime, c.Hold, c.Timeout, c.Rounds = time.Hour, time.Minute, time.Second, 1 }},
+}
+
+var longWork = lockPlanting{"work of a minute, a lock that lives 15 s, three refreshes", func(c *LockConfig) { c.Hold, c.Refresh = time.Minute, 3 }}
+
 func TestPlantedInLocks(t *testing.T) {
+	var rows []string
 	for _, b := range lock.Bugs {
 		t.Run(b.Name, func(t *testing.T) {
+			p, ok := lockPlantings[b.Name]
+			if !ok {
+				p = twoRounds
+			}
 			c := DefaultLock()
 			c.Kind, c.Rounds = "flufl", 2
-			if setUp := lockSetUps[b.Name]; setUp != nil {
-				setUp(&c)
-			}
+			p.config(&c)
 			sound, err := NewLock(c)
 			c.Bugs = b.Name
 			planted, perr := NewLock(c)
-			catch(t, b, planted, perr, sound, err)
+			rows = append(rows, catch(t, b, p.setUp, planted, perr, sound, err))
 		})
 	}
+	writeTable(t, "The lock", rows)
 }
 
-// listSetUps are in what a bug of list.Bugs is looked for, where it is not two
-// clients that each add a member.
-var listSetUps = map[string]func(*ConfigConfig){
-	"no-reload":          func(c *ConfigConfig) { c.Preload = true },
-	"requests-not-saved": func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:hold:m1"} },
-	"rename-to-last":     withCrash,
-	"stamp-after-load": func(c *ConfigConfig) {
+// A listPlanting is the set-up in which a bug of list.Bugs is to be found.
+type listPlanting struct {
+	setUp  string
+	config func(*ConfigConfig)
+}
+
+var (
+	// twoAdd is what suits most of them.
+	twoAdd   = listPlanting{"two clients that each add a member", func(*ConfigConfig) {}}
+	twoHold  = listPlanting{"two clients that each hold a message", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:hold:m1"} }}
+	addKill  = listPlanting{"one client, a crash", func(c *ConfigConfig) { c.Clients, c.Nemeses = []string{"a:add:x"}, []string{"crash"} }}
+	holdKill = listPlanting{"one client that holds a message, a crash", func(c *ConfigConfig) { c.Clients, c.Nemeses = []string{"a:hold:m0"}, []string{"crash"} }}
+)
+
+var listPlantings = map[string]listPlanting{
+	"id-not-advanced":    twoHold,
+	"no-reload":          {"two clients that read the list before they lock it", func(c *ConfigConfig) { c.Preload = true }},
+	"rename-to-last":     addKill,
+	"requests-in-place":  holdKill,
+	"requests-not-saved": twoHold,
+	"save-in-place":      addKill,
+	"stamp-after-load": {"three clients that read the list before they lock it", func(c *ConfigConfig) {
 		c.Preload, c.Nodes, c.Clients = true, []string{"a", "b", "c"}, []string{"a:add:x", "b:add:y", "c:add:first"}
-	},
-	"save-in-place": withCrash,
-	"unlink-first":  withCrash,
+	}},
+	"unlink-first": addKill,
 }
-
-// withCrash is one client, which may die at any step.
-func withCrash(c *ConfigConfig) { c.Clients, c.Nemeses = []string{"a:add:x"}, []string{"crash"} }
 
 func TestPlantedInLists(t *testing.T) {
+	var rows []string
 	for _, b := range list.Bugs {
 		t.Run(b.Name, func(t *testing.T) {
-			c := DefaultConfig()
-			if setUp := listSetUps[b.Name]; setUp != nil {
-				setUp(&c)
+			p, ok := listPlantings[b.Name]
+			if !ok {
+				p = twoAdd
 			}
+			c := DefaultConfig()
+			p.config(&c)
 			sound, err := NewConfig(c)
 			c.Bugs = b.Name
 			planted, perr := NewConfig(c)
-			catch(t, b, planted, perr, sound, err)
+			rows = append(rows, catch(t, b, p.setUp, planted, perr, sound, err))
 		})
 	}
+	writeTable(t, "The list", rows)
 }
 
-// masterCells are the cells of the truth table, of 2.1.39, in which a bug of
-// master.Bugs shows.
-var masterCells = map[string]struct{ flag, holder string }{
-	"held-is-ours":  {"start", "alive elsewhere"},
-	"no-host-check": {"start -s", "alive elsewhere"},
-	"no-pid-check":  {"start -s", "alive here"},
+// masterCells are the cells of the truth table in which a bug of master.Bugs
+// shows.
+var masterCells = map[string]struct {
+	version, flag, holder string
+	later                 bool // 31 hours
+}{
+	"clean-forgets-lock": {"2.1.39", "start -s", "dead here", false},
+	"held-is-ours":       {"2.1.39", "start", "alive elsewhere", false},
+	"never-expires":      {"2.1.39", "start", "dead elsewhere, expired", false},
+	"no-conflict-check":  {"3.3.8", "start --force", "alive here", false},
+	"no-daily-refresh":   {"2.1.39", "start", "alive elsewhere", true},
+	"no-host-check":      {"2.1.39", "start -s", "alive elsewhere", false},
+	"no-pid-check":       {"2.1.39", "start -s", "alive here", false},
 }
 
 func TestPlantedInMaster(t *testing.T) {
+	var rows []string
 	for _, b := range master.Bugs {
 		t.Run(b.Name, func(t *testing.T) {
+			cell := masterCells[b.Name]
 			for _, planted := range []bool{false, true} {
-				cell := masterCells[b.Name]
-				tape, _, err := cellTape("2.1.39", cell.flag, cell.holder, false)
+				tape, _, err := cellTape(cell.version, cell.flag, cell.holder, cell.later)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -94,13 +133,19 @@ func TestPlantedInMaster(t *testing.T) {
 					t.Errorf("planted %v: %v", planted, r.Kinds())
 				}
 			}
+			setUp := fmt.Sprintf("the truth table's cell %s, %s, %s", cell.version, cell.flag, cell.holder)
+			if cell.later {
+				setUp += ", 31 hours later"
+			}
+			rows = append(rows, row(b, b.Shows, setUp, "1", "none in 1"))
 		})
 	}
+	writeTable(t, "The master", rows)
 }
 
-// catch looks for the planted bug, and then in as many schedules of the same
-// set-up without it for what must not be there.
-func catch(t *testing.T, b profile.Bug, planted *harness.Test, perr error, sound *harness.Test, serr error) {
+// catch looks for the planted bug, and in schedules of the same set-up without it
+// for what must not be there; and gives the table's row.
+func catch(t *testing.T, b profile.Bug, setUp string, planted *harness.Test, perr error, sound *harness.Test, serr error) string {
 	t.Helper()
 	if perr != nil || serr != nil {
 		t.Fatal(perr, serr)
@@ -111,9 +156,11 @@ func catch(t *testing.T, b profile.Bug, planted *harness.Test, perr error, sound
 		t.Fatalf("no %s in %d schedules", b.Shows, most)
 	}
 	t.Logf("%s in schedule %d", b.Shows, n)
-	if at := first(t, sound, b.Shows, min(n, long(5, most))); at > 0 {
+	controls := long(min(n, 5), 300)
+	if at := first(t, sound, b.Shows, controls); at > 0 {
 		t.Errorf("without the bug there is %s in schedule %d too", b.Shows, at)
 	}
+	return row(b, b.Shows, setUp, fmt.Sprint(n), fmt.Sprintf("none in %d", controls))
 }
 
 // first is the number of the first schedule that shows the kind, 0 if none of

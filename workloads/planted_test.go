@@ -170,34 +170,53 @@ func TestPlantedBugs(t *testing.T) {
 			rows = append(rows, row(bug, shows, p.setUp, fmt.Sprint(at), fmt.Sprintf("none in %d", controls)))
 		})
 	}
-	if *update && !t.Failed() {
-		writeTable(t, rows)
-	}
+	writeTable(t, "The queue", rows)
 }
 
 func row(b profile.Bug, shows, setUp, at, control string) string {
 	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |\n", b.Name, b.Does, shows, setUp, at, control)
 }
 
-func writeTable(t *testing.T, rows []string) {
+// writeTable puts a table of docs/planted-bugs.md in its place, with -update.
+func writeTable(t *testing.T, title string, rows []string) {
 	t.Helper()
-	text := tableHead + strings.Join(rows, "")
-	if err := os.WriteFile("../docs/planted-bugs.md", []byte(text), 0o666); err != nil {
+	if !*update || t.Failed() {
+		return
+	}
+	const file = "../docs/planted-bugs.md"
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := tablesHead
+	for _, name := range []string{"The queue", "The lock", "The list", "The master"} {
+		head := "\n## " + name + "\n\n"
+		_, table, _ := strings.Cut(string(old), head)
+		table, _, _ = strings.Cut(table, "\n## ")
+		if name == title {
+			table = tableHead + strings.Join(rows, "")
+		}
+		text += head + table
+	}
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
 }
 
-const tableHead = `# Planted bugs
+const tablesHead = `# Planted bugs
 
 A search that finds nothing may be a search that is blind. So bugs can be
-planted in the runner's queue (` + "`screwtape test --bugs NAME`" + `), and each has to be
-found, in the set-up that it needs. *Schedules* is the number of the first
-schedule of the search with seed 1 that shows the bug; its tape shows it
-again on fresh processes. *Control* is the same search without the bug. What
-survives is a gap, or no bug, and the table says which.
+planted in the programs (` + "`screwtape test --bugs NAME`" + `; those of the lock, the list
+and the master with the workload of that name), and each has to be found, in the
+set-up that it needs. *Schedules* is the number of the first schedule of the
+search with seed 1 that shows the bug. *Control* is the same search without the
+bug. What survives is a gap, or no bug, and the table says which. Bugs of the
+master's start are no matter of order: each shows in the one schedule of a cell
+of [the truth table](truth-table.md).
 
-This table is written by ` + "`scripts/mutants`" + `; a test runs a shorter form of it.
+The tables are written by ` + "`scripts/mutants`" + `; tests run a shorter form of it.
+`
 
-| bug | what the runner does | shown by | set-up | schedules | control |
+const tableHead = `| bug | what the program does | shown by | set-up | schedules | control |
 |---|---|---|---|---|---|
 `

@@ -107,7 +107,7 @@ const afterExpiry = "31h"
 func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, starter string, err error) {
 	c := DefaultMaster()
 	c.Profile, c.Commands = version, nil
-	forks := version != "3.3.8"
+	forks, alive := version != "3.3.8", strings.HasPrefix(holder, "alive")
 	node, expires := "b", later || strings.HasSuffix(holder, ", expired")
 	if holder == "none" || strings.HasSuffix(holder, " here") {
 		node = "a"
@@ -121,7 +121,7 @@ func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, st
 		} else {
 			lines = append(lines, "a/start write data/*.pid = ok")
 		}
-		if !strings.HasPrefix(holder, "alive") {
+		if !alive {
 			lines = append(lines, "a crash")
 		}
 	}
@@ -137,7 +137,13 @@ func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, st
 	}
 	if expires {
 		c.Commands = append(c.Commands, "b:wait:"+afterExpiry)
-		lines = append(lines, "b/wait start", "b/wait wake")
+		wait := []string{"b/wait start", "b/wait wake"}
+		if alive { // it refreshes its lock meanwhile, when all that is to be done now is done
+			c.After = []string{starter + ":b/wait"}
+			wait = slices.Insert(wait, 1, "a/start read locks/master-qrunner.a.* = ok",
+				"a/start.1 alarm alarm", "a/start.1 read locks/master-qrunner.a.* = ok")
+		}
+		lines = append(lines, wait...)
 	}
 	head := schedule.Tape{Header: c.Header(), Sparse: true}
 	text := head.String() + "\n" + strings.Join(append(lines, starter+" start"), "\n") + "\n"

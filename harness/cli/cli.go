@@ -217,7 +217,7 @@ func (c *command) newRoot() *cobra.Command {
 	})
 	root.SetHelpCommand(newHelp(root))
 	root.PersistentFlags().StringVar(&c.root, "results", results.DefaultRoot, "keep runs below this `directory`")
-	root.AddCommand(c.newReproduce(), c.newTruth(), c.newTest(), c.newReplay(), c.newShrink(), c.newAnalyze(),
+	root.AddCommand(c.newReproduce(), c.newSetUps(), c.newTruth(), c.newTest(), c.newReplay(), c.newShrink(), c.newAnalyze(),
 		c.newServe(), c.newList(), c.newDoctor(), c.newRunner(), c.newWorld())
 	return root
 }

@@ -84,7 +84,7 @@ func TestHelp(t *testing.T) {
 	for line := range strings.Lines(root.Example) {
 		checkExample(t, root, line)
 	}
-	want := []string{"analyze", "doctor", "list", "replay", "reproduce", "runner", "serve", "shrink", "test", "truth"}
+	want := []string{"analyze", "doctor", "list", "replay", "reproduce", "runner", "serve", "setups", "shrink", "test", "truth"}
 	slices.Sort(names)
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)

@@ -28,6 +28,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("MARK", "SCREWTAPE_TEST="+strings.ReplaceAll(e.WorkDir, "/", "_"))
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "long" {
+				return false, fmt.Errorf("there is no condition %s", name)
+			}
+			return os.Getenv("SCREWTAPE_LONG") != "", nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "json": jsonHas, "await": await, "snapshot": snapshot, "murder": murder, "extinct": extinct, "same": same,
 		},

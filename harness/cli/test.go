@@ -298,6 +298,8 @@ func notInjected(t *harness.Test, out *harness.Outcome) []string {
 		switch name {
 		case "overlap": // no fault, but a way to set up the runners
 			continue
+		case "node-crash":
+			verb = schedule.Crash
 		case "tempfail":
 			verb = schedule.Defer
 		}

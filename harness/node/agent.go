@@ -271,6 +271,7 @@ func awaitTaken(fd int) {
 // start forks the program with the pid it shall have.
 func start(o order, null int) error {
 	awaitFree(o.PID)
+	defer reaping.Unlock()
 	if err := setLastPID(o.PID - 1); err != nil {
 		return err
 	}
@@ -294,14 +295,22 @@ func start(o order, null int) error {
 	return nil
 }
 
+// reaping is locked while a child is reaped. In the midst of that nobody is found
+// under its number any more, and the kernel has not taken the number back
+// (release_task() frees it last in recent kernels).
+var reaping sync.Mutex
+
 // awaitFree waits until the number is no process's and no process group's: one
-// that was killed may not have been reaped yet.
+// that was killed may not have been reaped yet. It returns with reaping locked.
 func awaitFree(pid int) {
+	reaping.Lock()
 	for range 5000 {
 		if unix.Kill(pid, 0) == unix.ESRCH && unix.Kill(-pid, 0) == unix.ESRCH {
 			return
 		}
+		reaping.Unlock()
 		time.Sleep(time.Millisecond)
+		reaping.Lock()
 	}
 }
 
@@ -310,7 +319,13 @@ func awaitFree(pid int) {
 func reap(control *wire, born <-chan struct{}) {
 	for {
 		var status unix.WaitStatus
-		pid, err := unix.Wait4(-1, &status, 0, nil)
+		var pid int
+		err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err == nil {
+			reaping.Lock()
+			pid, err = unix.Wait4(-1, &status, 0, nil)
+			reaping.Unlock()
+		}
 		switch err {
 		case nil:
 			control.send(report{PID: pid, Status: int(status)})

@@ -70,7 +70,9 @@ func (l *List) hold(message string) (string, error) {
 		return "", err
 	}
 	n, _ := l.State["next_request_id"].(int64)
-	l.State["next_request_id"] = n + 1
+	if !l.has("id-not-advanced") {
+		l.State["next_request_id"] = n + 1
+	}
 	id := strconv.FormatInt(n, 10)
 	l.requests[id] = message
 	return id, nil
@@ -114,6 +116,9 @@ func (l *List) saveRequests() error {
 	data, err := pickle.EncodeMetadata(dict)
 	if err != nil {
 		return err
+	}
+	if l.has("requests-in-place") {
+		return write(l.file("request.pck"), data)
 	}
 	tmp := l.file("request.pck.tmp")
 	if err := write(tmp, data); err != nil {

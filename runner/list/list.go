@@ -85,7 +85,11 @@ func (l *List) Unlock() {
 // which is the file server's: by a clock that is ahead a save of somebody else
 // is not seen.
 func (l *List) Load() error {
-	for _, name := range []string{"config.pck", "config.pck.last", "config.db", "config.db.last"} {
+	names := []string{"config.pck", "config.pck.last", "config.db", "config.db.last"}
+	if l.has("last-first") {
+		names[0], names[1] = names[1], names[0]
+	}
+	for _, name := range names {
 		state, newer, err := l.loadFile(l.file(name))
 		if err != nil {
 			l.log(fmt.Sprintf("couldn't load config file %s: %s", l.file(name), queue.ErrorText(l.profile, err)))

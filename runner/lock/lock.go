@@ -75,6 +75,7 @@ type File struct {
 	claim    string
 	lifetime time.Duration
 	log      func(line string)
+	firstEnd time.Time // for the bug first-end
 }
 
 // New gives the lock at path, which nobody has taken by that. Lines for the
@@ -122,7 +123,11 @@ func (l *File) Lock(timeout time.Duration) error {
 			return err
 		}
 		if timeout > 0 && sys.Clock().After(deadline) {
-			sys.Unlink(l.claim)
+			if l.has("timeout-unlinks-lock") {
+				sys.Unlink(l.path)
+			} else {
+				sys.Unlink(l.claim)
+			}
 			return ErrTimeOut
 		}
 		expired := l.expired()
@@ -200,7 +205,14 @@ func (l *File) expired() bool {
 	if l.has("never-break") {
 		return false
 	}
-	return sys.Clock().After(st.Mtime.Add(slop)) || l.has("break-at-once")
+	end := st.Mtime
+	if l.has("first-end") {
+		if l.firstEnd.IsZero() {
+			l.firstEnd = end
+		}
+		end = l.firstEnd
+	}
+	return sys.Clock().After(end.Add(slop)) || l.has("break-at-once")
 }
 
 // breakIt takes the lock away from its holder. The touch keeps others from

@@ -61,7 +61,7 @@ func (o *Options) lockFile(w way) string { return o.locks() + "/" + w.lockName }
 func Start(o Options) int {
 	w := wayOf(o.Profile)
 	if w.frontEnd && !o.Direct {
-		if why := lookFirst(o, w); why != "" && !(o.Force && why != conflict) {
+		if why := lookFirst(o, w); why != "" && !(o.Force && (why != conflict || o.Profile.Bugs.Has("no-conflict-check"))) {
 			o.Log(why)
 			return 1
 		}
@@ -167,7 +167,9 @@ func parseClaim(w way, lockFile, claim string) (host string, pid int) {
 // remove takes the lock away from whoever holds it.
 func remove(o Options, w way, l *lock.File) error {
 	claim := l.Holder()
-	sys.Unlink(o.lockFile(w))
+	if !o.Profile.Bugs.Has("clean-forgets-lock") {
+		sys.Unlink(o.lockFile(w))
+	}
 	if !w.sweeps {
 		if claim != "" {
 			sys.Unlink(o.locks() + "/" + path.Base(claim))
@@ -190,7 +192,7 @@ func remove(o Options, w way, l *lock.File) error {
 func hand(o Options, l *lock.File) int {
 	args := []string{"screwtape-runner", "master", "--profile", o.Profile.Name, "--dir", o.Dir, "--locks", o.locks(),
 		"--runners", strconv.Itoa(o.Runners), "--queues", strings.Join(o.Queues, ","), "--child-pid", strconv.Itoa(o.Child), "--refreshes", strconv.Itoa(o.Refreshes),
-		fmt.Sprintf("--no-restart=%v", o.NoRestart), "serve"}
+		"--bugs", o.Profile.Bugs.String(), fmt.Sprintf("--no-restart=%v", o.NoRestart), "serve"}
 	pid, err := sys.Spawn(o.Child, args...)
 	if err == nil {
 		err = l.TransferTo(pid)

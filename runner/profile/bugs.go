@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -52,6 +53,9 @@ type Set map[string]bool
 
 // Has says whether the bug of this name is on.
 func (s Set) Has(name string) bool { return s[name] }
+
+// String is the bugs that are on as ParseSet reads them.
+func (s Set) String() string { return strings.Join(slices.Sorted(maps.Keys(s)), ",") }
 
 // ParseBugs makes a set of names with commas between, "" being none.
 func ParseBugs(list string) (Set, error) { return ParseSet(list, Bugs) }
