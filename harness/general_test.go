@@ -46,6 +46,9 @@ func TestScriptsRepeat(t *testing.T) {
 	}
 	first, err := w.Play(schedule.Random(schedule.Draw{Seed: 1, Length: 63, Points: 26}), Options{Fresh: true})
 	want := log(first, err)
+	if err := CheckTape(w.test, first.Tape); err != nil {
+		t.Error(err) // what is recorded can be replayed
+	}
 	for i := range 50 {
 		if got := log(w.Replay(first.Tape, Options{Fresh: true})); got != want {
 			t.Fatalf("time %d: %s", i, firstDifference(want, got))
