@@ -33,10 +33,11 @@ def rehearse():
         "From: anne@example.org\nTo: test@example.org\nMessage-ID: <rehearsal@example.org>\n\nA word.\n",
         Message)
     for name in "in", "pipeline", "out":
-        rehearsed = runner.make_runner(name, 0, 1, once=True)
-        if name == "in":
-            rehearsed.switchboard.enqueue(message, listid="test.example.org")
-        rehearsed.run()
+        for number in range(int(getattr(config, f"runner.{name}").instances)):
+            rehearsed = runner.make_runner(name, number, 1, once=True)
+            if name == "in":
+                rehearsed.switchboard.enqueue(message, listid="test.example.org")
+            rehearsed.run()
 
 
 lay_out()

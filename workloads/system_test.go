@@ -282,3 +282,29 @@ command = "cd {share}; echo 'Message-ID: <{id}@x>' >t.$$; mv t.$$ new/$$; echo >
 		t.Errorf("%s: %s\n%s", r.Verdict.Verdict, diff, r.Log())
 	}
 }
+
+// A lock of a system file is judged as one that is given by a line.
+func TestSystemLock(t *testing.T) {
+	const text = `name = "lock"
+workload = "lock"
+
+[[act]]
+name = "taker"
+command = "COMMAND"
+`
+	for _, c := range []struct {
+		command string
+		finds   bool
+	}{
+		{"{critical}", true},
+		{"mkdir {file} && {critical} && rmdir {file}", false},
+	} {
+		config := DefaultSystem()
+		config.Text = strings.Replace(text, "COMMAND", c.command, 1)
+		test, err := NewSystem(config)
+		o := search(t, test, err, 6)
+		if found := o.Counts[check.SplitBrain] > 0; found != c.finds {
+			t.Errorf("%s: %s", c.command, describe(o))
+		}
+	}
+}
