@@ -45,7 +45,8 @@ type play struct {
 	healing  bool            // nothing goes wrong any more, and what is down comes up
 	record   bool            // note what each step changed on the share
 	look     *Look
-	patient  bool // wait for whatever runs for as long as it takes
+	force    *schedule.Force // where a tape is played
+	patient  bool            // wait for whatever runs for as long as it takes
 	before   map[string]sight
 	touched  map[schedule.Resource]map[way]touch
 }
@@ -92,7 +93,7 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	defer func() { w.play = nil }()
 	p.nemeses = w.test.Nemeses
 	force, _ := s.(*schedule.Force)
-	if force != nil {
+	if p.force = force; force != nil {
 		p.nemeses = []Nemesis{anything{force}}
 	}
 	for _, n := range p.nemeses {
@@ -329,13 +330,13 @@ func (w *World) options(p *play) []schedule.Option {
 			continue
 		}
 		wake := func(r *rounds, at time.Duration, d schedule.Decision) {
-			if w.timesOut(q, at) {
+			if w.timesOut(q, at) && !p.wants(d) {
 				return
 			}
 			switch w.waking(q, r) {
 			case fresh, overtaken:
 				soonest = min(soonest, at)
-				if r.turns < often {
+				if r.turns < often || p.wants(d) {
 					wakes = append(wakes, schedule.Option{Decision: d})
 				} else { // never early: what it is to see is what lies there at rest
 					rested = append(rested, schedule.Option{Decision: d})
@@ -346,8 +347,9 @@ func (w *World) options(p *play) []schedule.Option {
 		}
 		q.dropTimers(func(t *timer) bool { return t.file < 0 || sameFile(t.file, q.pid, t.fd) })
 		for _, t := range q.timers {
-			if t.until != 0 && !t.timeout() {
-				wake(&t.rounds, t.until, schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}})
+			d := schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}}
+			if t.until != 0 && (!t.timeout() || p.wants(d)) {
+				wake(&t.rounds, t.until, d)
 			}
 		}
 		for _, t := range q.threads {
@@ -382,6 +384,16 @@ func (w *World) options(p *play) []schedule.Option {
 	}
 	schedule.Sort(list)
 	return list
+}
+
+// wants reports whether a tape is played whose next line is that a process wakes,
+// or its timer expires, as in this decision: it may be earlier than a search has it.
+func (p *play) wants(d schedule.Decision) bool {
+	if p.force == nil {
+		return false
+	}
+	next, ok := p.force.Next()
+	return ok && next.Verb == d.Verb && next.Process == d.Process
 }
 
 // mayStart reports whether the start of a program that is down is a step like
