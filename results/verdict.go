@@ -89,6 +89,9 @@ type Cell struct {
 	Exit      int      `json:"exit"`    // its exit code; -1 where it runs on as the master
 	Removed   []string `json:"removed"` // files that it took away
 	Anomalies []string `json:"anomalies"`
+	Delay     string   `json:"delay"`   // until such a start succeeds
+	Control   string   `json:"control"` // a cell of the version that comes out the other way
+	Tape      string   `json:"tape"`    // that brought it about
 }
 
 // A SetUp is one way to run the programs, and what came of holding it to what can

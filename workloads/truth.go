@@ -41,6 +41,21 @@ type Cell struct {
 // lost its lock.
 func (c Cell) Safe() bool { return !slices.Contains(c.Anomalies, "split-brain") }
 
+// Delay says how long it takes until such a start succeeds. That a lock expires
+// after 30 hours is seen by a start that is refused at first, and is not 31 hours
+// later.
+func (c Cell) Delay() string {
+	switch {
+	case c.Outcome == cellStarted:
+		return "none"
+	case c.Later == cellStarted:
+		return "30 h"
+	case c.Later == "":
+		return "as long as it lives"
+	}
+	return "for ever"
+}
+
 // Holders are the states of the lock's holder, in the table's order.
 var Holders = []string{"none", "alive here", "dead here", "pid reused here", "alive elsewhere", "dead elsewhere", "dead elsewhere, expired"}
 
@@ -268,14 +283,14 @@ func MarkdownTruth(cells []Cell) string {
 	for _, c := range cells {
 		if c.Profile != version {
 			version = c.Profile
-			fmt.Fprintf(&b, "\n## %s\n\n%s\n| command | the lock's holder | outcome | exit | removes | 31 hours later | safe | anomalies | control |\n|---|---|---|---|---|---|---|---|---|\n", version, truthNotes[version])
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n| command | the lock's holder | outcome | exit | removes | delay | safe | anomalies | control |\n|---|---|---|---|---|---|---|---|---|\n", version, truthNotes[version])
 		}
 		safe := "yes"
 		if !c.Safe() {
 			safe = "**no**"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s |\n", c.Flag, c.Holder, c.Outcome, strings.TrimPrefix(c.Exit, "exit "),
-			orDash(withoutNumbers(c.Removed)), orDash(c.Later), safe, orDash(strings.Join(c.Anomalies, ", ")), c.Control)
+			orDash(withoutNumbers(c.Removed)), c.Delay(), safe, orDash(strings.Join(c.Anomalies, ", ")), c.Control)
 	}
 	return b.String()
 }
@@ -284,11 +299,13 @@ const truthHead = `# What a start does with the lock of another master
 
 Each row was brought about with real processes on two nodes: the command is given
 on one of them when the lock's holder is as the second column says. "Here" is the
-same host, "elsewhere" the other. A master's lock lives 30 hours, is refreshed
-once a day, and is taken for expired ten seconds after that; "31 hours later" is
-what the same command does then, if it was refused before and the holder is dead.
-"Safe" says that no two masters came of it. The control is a row of the same
-version that comes out the other way.
+same host, "elsewhere" the other. The delay is how long it takes until the command
+succeeds: a master's lock lives 30 hours, is refreshed once a day, and is taken for
+expired ten seconds after that; so each command that was refused because of a dead
+holder was given again 31 hours later. "Safe" says that no two masters came of it.
+The control is a row of the same version that comes out the other way. How each row
+was brought about is a tape: ` + "`screwtape truth`" + ` keeps them in their order, as
+` + "`tapes/cell-01.tape`" + ` and so on.
 
 The exit status is that of the command; "runs" is a command that became the
 master. ` + "`screwtape reproduce`" + ` plays the claims C1, C2 and N13, which are about the

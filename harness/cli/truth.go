@@ -53,11 +53,12 @@ func (c *command) truth(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	for i, cell := range cells {
-		if _, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String(), nil); err != nil {
+		tape, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String(), nil)
+		if err != nil {
 			return err
 		}
 		report.Cells = append(report.Cells, results.Cell{Profile: cell.Profile, Flag: cell.Flag, Holder: cell.Holder,
-			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies})
+			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies, Delay: cell.Delay(), Control: cell.Control, Tape: tape})
 	}
 	report.Schedules, report.Seconds = len(cells), time.Since(began).Seconds()
 	if err := run.WriteFile("summary.md", []byte(results.Summary(report))); err != nil {
