@@ -193,15 +193,28 @@ func (w *World) lookAgain() *Process {
 	return nil
 }
 
-// looked are the processes that must be looked at, in canonical order.
+// looked are the processes that must be looked at, in canonical order. One of
+// which only the first thread acts is at rest while that is held.
 func (w *World) looked() []*Process {
 	var list []*Process
-	for _, p := range w.programs {
-		if p.alive && !p.program.Single && p.pid != 0 {
-			list = append(list, p)
+	for _, p := range w.all() {
+		if p.program != nil && (!p.alive || p.program.Single || p.pid == 0) {
+			continue
 		}
+		if p.oneThread() && len(p.threads) > 0 && p.threads[0].held() {
+			continue
+		}
+		list = append(list, p)
 	}
-	return append(list, w.others...)
+	return list
+}
+
+// oneThread reports whether the process is one of a program that is OneThread.
+func (p *Process) oneThread() bool {
+	for p.parent != nil {
+		p = p.parent
+	}
+	return p.program != nil && p.program.OneThread
 }
 
 // runs reports whether the thread, which we do not hold, runs or will go on
@@ -232,11 +245,7 @@ func (t *Thread) runs(l look) bool {
 // held gets it from a thread that makes rounds every 20 us to 10 ms (sysmon).
 // That takes two rounds; one more is for a round that had begun.
 func (p *Process) ticks() bool {
-	root := p
-	for root.parent != nil {
-		root = root.parent
-	}
-	if root.program != nil && root.program.OneThread {
+	if p.oneThread() {
 		return false
 	}
 	const rounds = 3
