@@ -2,14 +2,12 @@ package harness
 
 import (
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/history"
-	"screwtape/harness/share"
 )
 
 // reset brings the world to where every schedule begins: the share as it was
@@ -140,31 +138,6 @@ func exitText(p *Process) string {
 type sight struct {
 	history.Change
 	content uint64
-}
-
-// tree is the share and the nodes' private directories as they are now.
-func (w *World) tree() ([]history.Change, map[string]sight) {
-	var list []history.Change
-	byPath := map[string]sight{}
-	roots := []struct{ store, prefix string }{{"/shared", ""}}
-	for _, h := range w.hosts {
-		roots = append(roots, struct{ store, prefix string }{"/" + h.Name, h.Name + ":"})
-	}
-	for _, root := range roots {
-		w.store.Walk(root.store, func(below string, e share.Entry) {
-			content := fnv.New64a()
-			c := history.Change{Path: root.prefix + below, Size: e.Size, Link: e.Nlink, Dir: e.Mode.IsDir()}
-			if e.Mode.IsRegular() {
-				if data, err := w.store.ReadFile(root.store + "/" + below); err == nil {
-					c.Note = w.test.Workload.Note(c.Path, data)
-					content.Write(data)
-				}
-			}
-			list = append(list, c)
-			byPath[c.Path] = sight{c, content.Sum64()}
-		})
-	}
-	return list, byPath
 }
 
 // changes is what has changed on the share since the last time, by path.

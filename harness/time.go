@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/node"
-	"screwtape/harness/share"
 )
 
 // Time passes only by decision. Every node has a clock, Epoch when a schedule
@@ -333,25 +332,6 @@ func (w *World) goRound(p *Process, r *rounds) {
 // often is after how many rounds a sleeper's changes are looked at more closely,
 // for that takes its time.
 const often = 20
-
-// contents is a digest of what lies on the share and in the nodes' private
-// directories: all but the times of directories, and which inode a file is.
-func (w *World) contents() uint64 {
-	if w.digested == w.store.Version() {
-		return w.digest
-	}
-	h := fnv.New64a()
-	w.store.Walk("/", func(name string, e share.Entry) {
-		fmt.Fprintf(h, "%q %v %d\n", name, e.Mode, e.Nlink)
-		if !e.Mode.IsDir() {
-			data, _ := w.store.ReadFile("/" + name)
-			fmt.Fprintf(h, "%d %d\n", e.Mtime.UnixNano(), len(data))
-			h.Write(data)
-		}
-	})
-	w.digested, w.digest = w.store.Version(), h.Sum64()
-	return w.digest
-}
 
 // endSleep ends the thread's sleep: its call returns with an error, or with 0.
 func (t *Thread) endSleep(errno unix.Errno) {

@@ -36,6 +36,7 @@ func TestSystems(t *testing.T) {
 		{"git", nil, 1, []string{check.LostUpdate}},
 		{"git-commit", nil, 2, []string{check.LostUpdate}},
 		{"maildir", []string{"crash"}, 4, nil},
+		{"htpasswd", []string{"crash"}, 3, []string{check.LostUpdate, check.CorruptState}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := DefaultSystem()
