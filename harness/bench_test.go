@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,14 +23,17 @@ func init() {
 			unix.Write(1, b[:])
 		}
 	}
-	probes["time"] = func(args []string) int { // reads its clock, or sleeps
+	probes["time"] = func(args []string) int { // reads its clock or what is empty, or sleeps
 		n, _ := strconv.Atoi(args[1])
 		p := newProber("absolute")
 		p.sleep(slowSleep)
 		for range n {
-			if args[0] == "clock" {
+			switch args[0] {
+			case "clock":
 				p.sys(unix.SYS_CLOCK_GETTIME, unix.CLOCK_MONOTONIC, blank{})
-			} else {
+			case "read":
+				p.sys(unix.SYS_READ, 0, blank{}, 1)
+			default:
 				p.sleep(fastSleep)
 			}
 		}
@@ -64,7 +66,7 @@ func BenchmarkGate(b *testing.B) {
 			}
 		})
 	}
-	for _, what := range []string{"clock", "sleep"} {
+	for _, what := range []string{"clock", "read", "sleep"} {
 		b.Run("virtual time="+what, func(b *testing.B) { benchTime(b, what) })
 	}
 	b.Run("call=untrapped", func(b *testing.B) { benchProbe(b, "untrapped") })
@@ -91,7 +93,8 @@ func BenchmarkGate(b *testing.B) {
 	})
 }
 
-// benchTime gives what a clock read, or a sleep with its wake-up, costs.
+// benchTime gives what a clock read, a read that is no socket's, or a sleep with
+// its wake-up, costs.
 func benchTime(b *testing.B, what string) {
 	s, t := benchProbe(b, "time", what)
 	if what == "sleep" {
@@ -104,6 +107,7 @@ func benchTime(b *testing.B, what string) {
 // benchProbe brings a probe to the first of b.N calls, and starts the clock.
 func benchProbe(b *testing.B, args ...string) (stage, *Thread) {
 	p := probeProgram("a", "probe", true, append(append([]string{probeName}, args...), strconv.Itoa(b.N)))
+	p.Timed = args[0] == "time"
 	s := stage{newWorld(b, &Test{Nodes: []string{"a"}, Programs: []Program{p}, Workload: plain{files: tableFiles}}), b}
 	if err := s.reset(true); err != nil {
 		b.Fatal(err)
@@ -117,8 +121,7 @@ func benchProbe(b *testing.B, args ...string) (stage, *Thread) {
 // BenchmarkWait gives what a wait costs in virtual time: a schedule of a shell
 // script that sleeps 30 hours, beside one that sleeps a second; and one that
 // takes a lock that is broken after 30 hours, which it looks for each minute,
-// beside one that finds it broken already. They take turns, so that what else
-// the machine does falls on all.
+// beside one that finds that it may break it at once.
 func BenchmarkWait(b *testing.B) {
 	sleep := func(seconds string) []string {
 		return []string{"/bin/sh", "-c", "mkdir /shared/lock; sleep " + seconds + "; rmdir /shared/lock"}
@@ -130,26 +133,53 @@ func BenchmarkWait(b *testing.B) {
 		name string
 		args []string
 	}{{"sleep-1s", sleep("1")}, {"sleep-30h", sleep("108000")}, {"stale-now", stale("-1")}, {"stale-30h", stale("108000")}}
-	var worlds []*World
+	var tests []*Test
 	for _, k := range kinds {
-		worlds = append(worlds, newWorld(b, timedTest(k.args, nil)))
+		tests = append(tests, timedTest(k.args, nil))
 	}
-	best := make([]float64, len(kinds))
+	for i, best := range turns(b, tests) {
+		b.ReportMetric(best/1e6, kinds[i].name+"-ms")
+	}
+}
+
+// BenchmarkExec gives what an exec of a shell costs, in virtual time and
+// without: the difference between a schedule with five and one with one.
+func BenchmarkExec(b *testing.B) {
+	var tests []*Test
+	for _, timed := range []bool{false, true} {
+		for _, script := range []string{"exec true", `exec sh -c "exec sh -c 'exec sh -c \"exec sh -c true\"'"`} {
+			test := timedTest([]string{"/bin/sh", "-c", script}, nil)
+			test.Programs[0].Timed = timed
+			tests = append(tests, test)
+		}
+	}
+	best := turns(b, tests)
+	b.ReportMetric((best[1]-best[0])/4/1000, "exec-µs")
+	b.ReportMetric((best[3]-best[2])/4/1000, "timed-exec-µs")
+}
+
+// turns plays one schedule after the other of several tests in turns, so that
+// what else the machine does falls on all, and gives the nanoseconds of the
+// fastest of each.
+func turns(b *testing.B, tests []*Test) []float64 {
+	var worlds []*World
+	for _, t := range tests {
+		worlds = append(worlds, newWorld(b, t))
+	}
+	best := make([]float64, len(tests))
 	for range b.N {
 		for i, w := range worlds {
 			r, err := w.Play(schedule.Canonical(), Options{Fresh: true})
 			if err != nil || r.Bounded != "" {
 				b.Fatal(err, r.Bounded)
 			}
-			if best[i] == 0 || r.Seconds < best[i] {
-				best[i] = r.Seconds
+			if ns := 1e9 * r.Seconds; best[i] == 0 || ns < best[i] {
+				best[i] = ns
 			}
 		}
 	}
 	b.ReportMetric(0, "ns/op")
-	for i, k := range kinds {
-		b.ReportMetric(1000*best[i], k.name+"-ms")
-	}
+	return best
 }
 
 // BenchmarkStart is from fork to exit: of the runner that has nothing to do,
@@ -182,25 +212,14 @@ func BenchmarkStart(b *testing.B) {
 			}
 		}
 	})
-	inNode := func(p Program) func(b *testing.B) {
+	b.Run("nothing in a node", func(b *testing.B) {
+		p := probeProgram("a", "probe", true, []string{probeName, "start"})
 		p.Late, p.Once = true, true
-		return func(b *testing.B) {
-			w := newWorld(b, &Test{Nodes: []string{"a"}, Programs: []Program{p}, Workload: plain{}})
-			for range b.N {
-				if _, err := w.Play(schedule.Canonical(), Options{Fresh: true}); err != nil {
-					b.Fatal(err)
-				}
+		w := newWorld(b, &Test{Nodes: []string{"a"}, Programs: []Program{p}, Workload: plain{}})
+		for range b.N {
+			if _, err := w.Play(schedule.Canonical(), Options{Fresh: true}); err != nil {
+				b.Fatal(err)
 			}
 		}
-	}
-	b.Run("nothing in a node", inNode(probeProgram("a", "probe", true, []string{probeName, "start"})))
-	// What an exec costs more in virtual time: a shell that execs four times
-	// more, and one that does not.
-	for _, timed := range []bool{false, true} {
-		for _, script := range []string{"exec true", `exec sh -c "exec sh -c 'exec sh -c \"exec sh -c true\"'"`} {
-			p := shell("a", "sh", script)
-			p.Timed = timed
-			b.Run(fmt.Sprintf("execs=%d, virtual time=%v", 1+strings.Count(script, "sh -c"), timed), inNode(p))
-		}
-	}
+	})
 }
