@@ -5,9 +5,10 @@ import (
 	"screwtape/harness/schedule"
 )
 
-// Pause lets a program stand still, as on a machine that is suspended or
-// swaps, at most Budget times in a schedule. Time goes on for the others. It
-// goes on when that is chosen, and at the latest when everything is mended.
+// Pause lets a program stand still with its children, as on a machine that is
+// suspended or swaps, at most Budget times in a schedule. Time goes on for the
+// others. It goes on when that is chosen, and at the latest when everything is
+// mended.
 type Pause struct {
 	Budget int
 
