@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"time"
 
 	"screwtape/harness"
 	"screwtape/harness/check"
@@ -141,4 +143,42 @@ func randomHolders(r *rand.Rand) []history.Op {
 		state[p] = (state[p] + 1) % 3
 	}
 	return h.Ops()
+}
+
+// The lock of a node that died is taken when its 30 hours, and the ten seconds
+// for clocks that differ, are over; not before, and at once.
+func TestExpiry(t *testing.T) {
+	for _, kind := range []string{"2.1", "flufl"} {
+		t.Run(kind, func(t *testing.T) {
+			c := DefaultLock()
+			c.Kind, c.Lifetime = kind, 30*time.Hour
+			test, err := NewLock(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := harness.NewWorld(test)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			tape, err := schedule.Parse("expiry.tape", strings.NewReader("screwtape tape 1\ncalls: named\n\na/locker start\na/locker open section/* = ok\nb/locker start\na crash\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := w.Replay(tape, harness.Options{Fresh: true})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, r.Log())
+			}
+			var taken time.Duration
+			for _, op := range r.History {
+				if op.Process == "b/locker" && op.F == "acquire" && op.Type == history.OK {
+					taken = op.Time
+				}
+			}
+			if r.Verdict.Verdict != check.Valid || taken < 30*time.Hour+10*time.Second || taken > 60*time.Hour {
+				t.Errorf("b took the lock after %v: %+v", taken, r.Verdict)
+			}
+			t.Logf("taken after %v; %d decisions, %.0f ms", taken, len(r.Steps), 1000*r.Seconds)
+		})
+	}
 }
