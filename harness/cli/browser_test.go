@@ -234,6 +234,16 @@ func (b *browser) accessible(where string) {
 	b.scheme("light")
 }
 
+// fits checks that on a phone the page need not be scrolled sideways.
+func (b *browser) fits(where string) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(390, 800))
+	if over := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+		b.t.Errorf("%s: the page is %d pixels wider than a phone", where, over)
+	}
+	b.do(chromedp.EmulateViewport(1280, 900))
+}
+
 // tabbed goes through the page by the tabulator alone, and checks that all that
 // can be used is reached, has a name, and shows that it has the focus.
 func (b *browser) tabbed(where string) {
@@ -311,6 +321,11 @@ func TestPagesInABrowser(t *testing.T) {
 			b.open("file://" + filepath.Join(root, "reproduce/latest/findings/C6/report.html") + "#step-17")
 			b.reads("#tree", "the share\nlists/", "/local of node a, which it alone sees\nlocks/\ntest.lock", "/local of node b, which it alone sees\nlocks/\ntest.lock")
 			b.reads(".story", "a/add takes the lock test.lock of its own node")
+			b.do(chromedp.EmulateViewport(390, 800)) // a phone's: rows are as wide as their lanes, not as the screen
+			if !eval[bool](b, `document.querySelector(".row.picked").offsetWidth === document.querySelector("#heads").offsetWidth && document.querySelector("#heads").offsetWidth > 390`) {
+				b.t.Error("a row is not as wide as the lanes")
+			}
+			b.do(chromedp.EmulateViewport(1280, 900))
 		}},
 		{"by keyboard alone", func(b *browser) {
 			b.open("file://" + filepath.Join(root, "queue/latest/report.html"))
@@ -407,6 +422,7 @@ func tryLoss(b *browser) {
 	b.open(link)
 	b.reads("#where", m[0])
 	b.accessible("C4")
+	b.fits("C4")
 
 	b.follow("main a", "The history as a picture")
 	b.reads("header", "The history as a picture", "C4: ")
@@ -414,6 +430,7 @@ func tryLoss(b *browser) {
 	b.reads("main", "m0: ✗ no order keeps the promise")
 	eval[bool](b, `document.querySelector("#canvas .target-rect").dispatchEvent(new MouseEvent("mouseover", {bubbles: true, view: window})), true`)
 	b.accessible("C4's picture")
+	b.fits("C4's picture")
 	b.follow("a", "The report")
 	b.reads("h1", "C4")
 }
@@ -424,6 +441,7 @@ func tryServed(b *browser, url string) {
 	b.reads("h1", "Runs")
 	b.reads("tbody", "reproduce", "✓ valid", "queue", "✗ invalid")
 	b.accessible("the list of runs")
+	b.fits("the list of runs")
 	eval[bool](b, `document.querySelector("select[name=verdict]").value = "invalid", true`)
 	b.follow("button", "Filter")
 	b.lacks("tbody", "reproduce")
@@ -431,6 +449,7 @@ func tryServed(b *browser, url string) {
 	b.open(url)
 	b.follow("td a", "reproduce/")
 	b.accessible("a run")
+	b.fits("a run")
 	b.reads("table", "C3", "✓ as expected")
 	b.follow("td a", "C4")
 	b.reads("h1", "C4")
@@ -438,6 +457,7 @@ func tryServed(b *browser, url string) {
 	b.open(url + "/trends?test=queue")
 	b.reads("main", "1 finished run", "schedules")
 	b.accessible("trends")
+	b.fits("trends")
 }
 
 // tryExploration looks at what a search has found, one page for each kind.
@@ -454,6 +474,7 @@ func tryExploration(b *browser) {
 		b.t.Error("the slider does not move")
 	}
 	b.accessible("an exploration")
+	b.fits("an exploration")
 	b.follow(".anomalies a", "Its schedule")
 	b.reads("h1", "") // it is there
 	b.reads("#lanes", "a/runner")
@@ -544,7 +565,7 @@ func tryLong(b *browser, dir string) {
 		pixels int
 		most   time.Duration
 	}{{"a turn of the wheel", 120, maxScroll}, {"a jump", 5000, 4 * maxScroll}} {
-		const steps = 50
+		const steps = 20
 		before := b.busy()
 		if drawn := eval[int](b, fmt.Sprintf(`(async () => {
 			const grid = document.getElementById("lanes");

@@ -182,7 +182,8 @@
   let headHeight, width, lefts;
   function measure() {
     headHeight = heads.offsetHeight;
-    width = rows.clientWidth;
+    width = heads.offsetWidth;
+    rows.style.width = width + "px"; // the rows themselves stand beside the flow, and widen nothing
     lefts = lanes.map((_, lane) => cells[lane + 2].offsetLeft + 1);
   }
 
