@@ -89,6 +89,11 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 		if isMailPort(t.tid, held.Args[1]) {
 			return h.mail.connect(t, held)
 		}
+	case node.Number:
+		if t.proc.program != nil && t.proc.program.Numberless {
+			return fmt.Errorf("%s asks for its pid, and was promised not to", t.label)
+		}
+		c.ordinary = true
 	case node.Exec:
 		c.names, c.ordinary = w.pathNames(t, held, kind)
 		t.proc.relist, t.proc.begun, t.proc.compiled = true, false, 0

@@ -38,6 +38,7 @@ func (w *World) reset(fresh bool) error {
 	}
 	for _, p := range w.programs {
 		if p.alive {
+			p.starts, p.exits = 1, 0
 			continue
 		}
 		p.closeOutput(w)
@@ -72,7 +73,8 @@ func (w *World) setClocks() {
 // just been started: it sleeps, and has nothing that a fresh one would not have.
 // What it forks before it first sleeps a fresh one forks too.
 func (p *Process) stays() bool {
-	return p.alive && !p.paused && p.starts == 1 && !p.program.Late && p.children == p.settled && len(p.timers) == 0 && p.sleeping()
+	first := p.starts == 1 || p.program.Numberless
+	return p.alive && !p.paused && first && !p.program.Late && p.children == p.settled && len(p.timers) == 0 && p.sleeping()
 }
 
 // warmUp starts a program and lets it do what it does, alone, until it sleeps.

@@ -79,6 +79,10 @@ type Program struct {
 	// doing need not be looked up in /proc, and what its runtime does is not
 	// trapped.
 	Single bool
+	// Numberless promises, of a Single program, that it never asks for its pid,
+	// and keeps nothing of what it did: nothing that it does tells its second
+	// start from its first.
+	Numberless bool
 }
 
 // Label is how tapes name the program's process: NODE/NAME.

@@ -36,12 +36,13 @@ import (
 // init is the main function of a process that is started as a runner; it does
 // not return there. Packages are initialized in the order of their paths, as far
 // as they do not need each other (the language specification, Program
-// initialization), and the bulk of an executable's, the network and all that
-// needs it, comes after this one: a third of a start. It also is where the
-// goroutine is sure to be on the main thread.
+// initialization), and much of an executable, the network and all that needs
+// it, comes after this one. And it is sure to run on the main thread, without
+// being locked to it, which would cost the start of another one (LockOSThread in
+// package runtime).
 func init() {
 	if args, ok := Args(os.Args); ok {
-		sys.Lock()
+		sys.MaskPreemption()
 		os.Exit(Main(args))
 	}
 }

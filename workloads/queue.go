@@ -268,6 +268,8 @@ func (q *Queue) runner(name string, s Slice, others []harness.Program) harness.P
 	if name == queue.In || q.lists() && q.profile.RenameToLast {
 		p.Horizon = patience
 	}
+	// Locks have pids in them.
+	p.Numberless = !q.lists()
 	return p
 }
 

@@ -27,6 +27,7 @@ const (
 	Await               // waits for signals or for a time
 	Timer               // makes, sets or asks a timer: kept by the controller
 	Receive             // reads: waits as long as its socket's SO_RCVTIMEO says
+	Number              // asks for the process's own pid: noted, goes on
 	Exec                // starts a program: noted; held when the file lies on the share
 )
 
@@ -41,8 +42,9 @@ type Call struct {
 	// sent none of them was refused by the kernel with Refused.
 	Ends    []string
 	Refused unix.Errno
-	// Timed calls are trapped for programs in virtual time alone.
-	Timed bool
+	// Timed calls are trapped for programs in virtual time alone, Built ones for
+	// built-in programs alone.
+	Timed, Built bool
 }
 
 // An Arg tells where a call has a path: the argument with the directory
@@ -169,6 +171,7 @@ var Calls = map[int]Call{
 	unix.SYS_ACCEPT:           {Verb: "receive", Kind: Receive, Timed: true},
 	unix.SYS_ACCEPT4:          {Verb: "receive", Kind: Receive, Timed: true},
 
+	unix.SYS_GETPID:     {Verb: "getpid", Kind: Number, Built: true},
 	unix.SYS_CLONE:      {Verb: "fork", Kind: Fork},
 	unix.SYS_CLONE3:     {Verb: "fork", Kind: Fork},
 	unix.SYS_FORK:       {Verb: "fork", Kind: Fork},
@@ -179,11 +182,11 @@ var Calls = map[int]Call{
 	unix.SYS_EXECVEAT:   {Verb: "exec", Kind: Exec, Paths: at(0, 1), Ends: []string{"OPEN"}},
 }
 
-// numbers are those of Calls in order, the Timed ones only if asked for.
-func numbers(timed bool) []int {
+// numbers are those of the Calls that a filter traps, in order.
+func numbers(f Filter) []int {
 	list := make([]int, 0, len(Calls))
 	for nr, c := range Calls {
-		if timed || !c.Timed {
+		if (!c.Timed || f == Timed) && (!c.Built || f == Direct) {
 			list = append(list, nr)
 		}
 	}

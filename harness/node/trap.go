@@ -93,9 +93,9 @@ type Filter int
 // matters by direct.Call; what the Go runtime does beside that goes on, but
 // for exit_group(2). In an executable that is position-independent it is Plain.
 const (
-	Plain  Filter = iota // Calls that are not Timed
-	Timed                // all of Calls
-	Direct               // those of Plain that are made by direct.Call
+	Plain  Filter = iota // Calls that are neither Timed nor Built
+	Timed                // Plain, and those that are Timed
+	Direct               // Plain, and those that are Built, if made by direct.Call
 
 	filters = iota
 )
@@ -143,7 +143,7 @@ func program(f Filter) []unix.SockFilter {
 	case Direct:
 		prog = append(prog, directFilter()...)
 	}
-	for _, nr := range numbers(f == Timed) {
+	for _, nr := range numbers(f) {
 		prog = append(prog,
 			unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1},
 			unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_USER_NOTIF})

@@ -3,10 +3,9 @@
 // The runner's programs are looked at system call by system call: each of
 // their calls on the share is held until the controller lets it happen. So they
 // make exactly the calls that are written down, in that order, by [direct.Call],
-// from which the controller knows them: package os would add calls of its own (fstat, epoll, fcntl), and the
-// Go scheduler, told of a call, would hand the thread's work to another thread
-// when the call is held for long. The main goroutine must be locked to the main
-// thread, see [Lock].
+// from which the controller knows them: package os would add calls of its own
+// (fstat, epoll, fcntl), and the Go scheduler, told of a call, would hand the
+// thread's work to another thread when the call is held for long.
 //
 // Errors are *fs.PathError and *os.LinkError with the call's name, as those of
 // package os. No call is made again by this package, save where the kernel says
@@ -16,7 +15,6 @@ package sys
 import (
 	"io/fs"
 	"os"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -33,11 +31,9 @@ const (
 	clockRealtime = 0
 )
 
-// Lock binds the calling goroutine to its thread and keeps from that thread the
-// signal by which the Go runtime preempts: a held call would be interrupted by
-// it. Called in an init function, it binds to the main thread.
-func Lock() {
-	runtime.LockOSThread()
+// MaskPreemption keeps from the calling thread the signal by which the Go runtime
+// preempts: a held call would be interrupted by it.
+func MaskPreemption() {
 	mask := uint64(1) << (syscall.SIGURG - 1)
 	direct.Call(syscall.SYS_RT_SIGPROCMASK, 0, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
 }

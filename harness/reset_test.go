@@ -1,0 +1,66 @@
+package harness
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	probes["number"] = func([]string) int { // asks for its pid
+		p := newProber("absolute")
+		p.sleep(slowSleep)
+		p.sys(unix.SYS_GETPID)
+		p.sleep(fastSleep)
+		return 0
+	}
+}
+
+// The next schedule goes on with a program that was started again in the one
+// before when that makes no difference to it.
+func TestRestartedProgramStays(t *testing.T) {
+	for _, numberless := range []bool{true, false} {
+		program := probeProgram("a", "probe", true, []string{probeName, "loop", "newfstatat", "1"})
+		program.Numberless = numberless
+		s := stage{newWorld(t, &Test{Nodes: []string{"a"}, Programs: []Program{program}, Workload: plain{files: tableFiles}}), t}
+		s.up()
+		p := s.programs[0]
+		s.kill(p)
+		s.rest()
+		if err := s.start(p); err != nil {
+			t.Fatal(err)
+		}
+		s.rest()
+		for !p.sleeping() {
+			s.let(s.ready(p))
+		}
+		pid := p.pid
+		for range 2 { // the second finds it as it was
+			if err := s.reset(false); err != nil {
+				t.Fatal(err)
+			}
+			if p.starts != 1 {
+				t.Errorf("numberless %v: begins a schedule in its start number %d", numberless, p.starts)
+			}
+			if stays := p.pid == pid; stays != numberless {
+				t.Errorf("numberless %v: stays %v", numberless, stays)
+			}
+			pid = p.pid
+			if !numberless {
+				break
+			}
+		}
+	}
+}
+
+func TestNumberlessProgramAsksForItsPID(t *testing.T) {
+	program := probeProgram("a", "probe", true, []string{probeName, "number"})
+	program.Numberless = true
+	s := stage{newWorld(t, &Test{Nodes: []string{"a"}, Programs: []Program{program}, Workload: plain{files: tableFiles}}), t}
+	s.up()
+	s.sleeper(slowSleep).endSleep(0)
+	if err := s.settle(); err == nil || !strings.Contains(err.Error(), "asks for its pid") {
+		t.Errorf("error %v, want that it asks for its pid", err)
+	}
+}
