@@ -83,14 +83,14 @@ type homecoming int
 
 const (
 	never homecoming = iota // half of them
-	later                   // once somebody has changed something, one time in three
+	free                    // a quarter: as any process goes on
+	later                   // the rest: once somebody has changed something, one time in three
 	now
 )
 
 // candidates are the options that are no faults, or the start of what is to come
-// back now. Half of what comes back has the others wait until it sleeps: what a
-// start does takes many steps, and does the most harm in the midst of what others
-// do.
+// back now. Half of that has the others wait until it sleeps: what a start does
+// takes many steps, and does the most harm in the midst of what others do.
 func (c *chance) candidates(options []Option) []int {
 	var list, waiting, own []int
 	for i, o := range options {
@@ -103,11 +103,13 @@ func (c *chance) candidates(options []Option) []int {
 			}
 		default:
 			if _, drawn := c.back[o.Process]; !drawn {
-				c.back[o.Process] = homecoming(c.rng.IntN(2))
+				c.back[o.Process] = []homecoming{never, never, free, later}[c.rng.IntN(4)]
 			}
 			switch c.back[o.Process] {
 			case now:
 				return []int{i}
+			case free:
+				list = append(list, i)
 			case later:
 				waiting = append(waiting, i)
 			}
@@ -124,11 +126,11 @@ func (c *chance) candidates(options []Option) []int {
 
 func (c *chance) Done(d Decision, f Footprint) error {
 	c.steps++
-	if _, came := c.back[d.Process]; came && d.Verb == Start {
-		delete(c.back, d.Process) // the next crash draws anew
-		if c.alone = ""; c.rng.IntN(2) == 0 {
+	if d.Verb == Start {
+		if c.alone = ""; c.back[d.Process] == now && c.rng.IntN(2) == 0 {
 			c.alone = d.Process
 		}
+		delete(c.back, d.Process) // the next crash draws anew
 	}
 	if d.Verb == Wake && d.Process == c.alone {
 		c.alone = ""
