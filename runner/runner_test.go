@@ -462,3 +462,24 @@ func TestTwoRunnersInOneQueue(t *testing.T) {
 	sort.Strings(got)
 	want(t, "delivered", got, ids)
 }
+
+// What was preserved is an entry as it was: put back by hand, under its old name,
+// it is delivered (docs/setups.md, After a loss).
+func TestPreservedIsPutBack(t *testing.T) {
+	for _, version := range profile.Names() {
+		s := newStage(t, version, nil)
+		x := s.put("m0")
+		a := s.start("A")
+		if _, err := a.queue.Dequeue(x); err != nil {
+			t.Fatal(err)
+		}
+		a.queue.Finish(x, true)
+		if err := os.Rename(s.dir+"/bad/"+x+".psv", s.dir+"/out/"+x+".pck"); err != nil {
+			t.Fatal(err)
+		}
+		a.run(true, false)
+		if len(s.taken) != 1 {
+			t.Errorf("%s: the mail server took %q", version, s.taken)
+		}
+	}
+}
