@@ -23,7 +23,8 @@ type call struct {
 	refused  unix.Errno // the kernel's answer when it sends none of them
 	targets  []*Process // of a signal
 	forks    bool
-	ordinary bool // not on the share: it is not a decision
+	birth    *birth // what it forks, if its pid is known
+	ordinary bool   // not on the share: it is not a decision
 
 	effects []share.Effect // what its requests did, once it was let happen
 }

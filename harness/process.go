@@ -278,8 +278,9 @@ func (w *World) addThread(p *Process, tid int) *Thread {
 	if len(makers) > 0 {
 		t.maker = makers[0]
 	}
-	if s, err := readStatus(tid); err == nil && p.host.births[s.inner].maker != nil {
-		t.maker = p.host.births[s.inner].maker
+	if s, err := readStatus(tid); err == nil && p.host.births[s.inner] != nil {
+		b := p.host.births[s.inner]
+		t.maker, b.seen = b.maker, true
 	}
 	if t.maker != nil {
 		t.rounds = t.maker.rounds
@@ -324,7 +325,7 @@ func (w *World) newborn(h *host, s status) *Process {
 		return w.forkedProgram(h, s.group)
 	}
 	label := h.Name + "/orphan"
-	if b, ok := h.births[s.inner]; ok && b.label != "" {
+	if b := h.births[s.inner]; b != nil && b.label != "" {
 		parent, label = b.maker.proc, b.label
 	} else if parent != nil {
 		label = parent.label + "." + strconv.Itoa(parent.children)
@@ -348,7 +349,7 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 	if p.program != nil && p.program.Single {
 		return w.forkAs(p.host, fork{h, 0}) // it makes threads alone, which nobody sees
 	}
-	b := birth{maker: t}
+	b := &birth{maker: t}
 	if !newThread(t.tid, h) {
 		if p.children > 0 {
 			w.discover()
@@ -366,7 +367,7 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 		}
 	}
 	if pid := chosenPID(t.tid, h); pid != 0 {
-		p.host.births[pid] = b
+		p.host.births[pid], t.call.birth = b, b
 		return w.forkAs(p.host, fork{h, 0})
 	}
 	root := p.root()
@@ -375,7 +376,7 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 		return w.forkAs(p.host, fork{h, 0})
 	}
 	pid := root.inner + root.forks
-	p.host.births[pid] = b
+	p.host.births[pid], t.call.birth = b, b
 	return w.forkAs(p.host, fork{h, pid})
 }
 
@@ -384,6 +385,7 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 type birth struct {
 	maker *Thread
 	label string // of a process
+	seen  bool   // it has come about
 }
 
 // root is the program that the process is, or comes from; of an orphan, itself.

@@ -237,7 +237,12 @@ func (t *Thread) runs(l look) bool {
 		return true
 	}
 	t.sysmon = nr == unix.SYS_NANOSLEEP && t.proc.goProgram()
-	return l.state == 'D' && !t.proc.paused && nr != unix.SYS_VFORK && nr != unix.SYS_CLONE && nr != unix.SYS_CLONE3
+	switch nr {
+	case unix.SYS_FORK, unix.SYS_VFORK, unix.SYS_CLONE, unix.SYS_CLONE3:
+		// Before its child is there it waits for memory, or the like.
+		return t.call != nil && t.call.birth != nil && !t.call.birth.seen
+	}
+	return l.state == 'D' && !t.proc.paused
 }
 
 // ticks reports whether the process is a Go program whose runtime may yet let

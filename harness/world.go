@@ -49,7 +49,7 @@ type host struct {
 	forker    *forker           // its prepared process, or nil
 	launching int               // programs that are being started
 	forks     []fork            // that wait for their pids
-	births    map[int]birth     // what has been forked in this schedule, by pid in the node
+	births    map[int]*birth    // what has been forked in this schedule, by pid in the node
 	skew      time.Duration     // how far its real-time clock was set ahead
 	rate      float64           // how fast its clocks run, less 1 ...
 	since     time.Duration     // ... from then on
@@ -124,7 +124,7 @@ func (w *World) addHost(name string) error {
 	if err != nil {
 		return err
 	}
-	h := &host{Node: n, mounts: mounts, mail: newSink(name, n.Mail, w.sinks), births: map[int]birth{}, scratched: map[string]string{}}
+	h := &host{Node: n, mounts: mounts, mail: newSink(name, n.Mail, w.sinks), births: map[int]*birth{}, scratched: map[string]string{}}
 	w.hosts = append(w.hosts, h)
 	for _, m := range mounts {
 		if err := w.watch(m.Dev(), func() error { return w.onRequests(h, m) }); err != nil {
