@@ -61,8 +61,12 @@ func checkKernel() Check {
 	var major, minor int
 	fmt.Sscanf(c.Found, "%d.%d", &major, &minor)
 	c.OK = atLeast(major, minor, oldestMajor, oldestMinor)
-	if c.OK && !atLeast(major, minor, 6, 6) {
+	switch {
+	case !c.OK:
+	case !atLeast(major, minor, 6, 6):
 		c.Found += " (before 6.6: shared writable mmap of files on the share is refused, and all is slower)"
+	case !atLeast(major, minor, 6, 16):
+		c.Found += " (before 6.16: paths on the share are asked for component by component, which is slower)"
 	}
 	return c
 }
