@@ -130,3 +130,32 @@ func TestBoundedClaim(t *testing.T) {
 		t.Errorf("problem: %q", o.Problem)
 	}
 }
+
+// A claim's tape shows what is expected with the profile of every version for
+// which it is said to hold.
+func TestClaimsHoldForVersions(t *testing.T) {
+	for _, c := range claims(t) {
+		own := c.Tape.Header.Get("profile")
+		if c.Schedules > 0 || own == "" {
+			continue
+		}
+		for _, version := range c.Versions {
+			if version == own {
+				continue // TestClaims
+			}
+			t.Run(c.ID+" "+version, func(t *testing.T) {
+				other := *c.Tape
+				other.Header = slices.Clone(c.Tape.Header)
+				other.Header.Set("profile", version)
+				c.Tape = &other
+				o, err := c.Try(context.Background())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !o.OK {
+					t.Errorf("observed %v, expected %v; %s", o.Observed, o.Expected, o.Problem)
+				}
+			})
+		}
+	}
+}
