@@ -63,7 +63,7 @@ func newBrowser(t *testing.T) *browser {
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
 	b := &browser{t: t, ctx: ctx}
-	b.do(chromedp.EmulateViewport(1280, 900))
+	b.viewport(1280, 900)
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatal(err)
 	}
@@ -234,14 +234,27 @@ func (b *browser) accessible(where string) {
 	b.scheme("light")
 }
 
+// viewport sets the size of what can be seen, and waits until the page is drawn so.
+func (b *browser) viewport(width, height int64) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(width, height))
+	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](fmt.Sprintf(`new Promise((drawn) => {
+		const look = () => innerWidth === %d ? requestAnimationFrame(() => requestAnimationFrame(() => drawn(true))) : requestAnimationFrame(look);
+		look();
+	})`, width), chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // fits checks that on a phone the page need not be scrolled sideways.
 func (b *browser) fits(where string) {
 	b.t.Helper()
-	b.do(chromedp.EmulateViewport(390, 800))
+	b.viewport(390, 800)
 	if over := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 		b.t.Errorf("%s: the page is %d pixels wider than a phone", where, over)
 	}
-	b.do(chromedp.EmulateViewport(1280, 900))
+	b.viewport(1280, 900)
 }
 
 // tabbed goes through the page by the tabulator alone, and checks that all that
@@ -321,11 +334,11 @@ func TestPagesInABrowser(t *testing.T) {
 			b.open("file://" + filepath.Join(root, "reproduce/latest/findings/C6/report.html") + "#step-17")
 			b.reads("#tree", "the share\nlists/", "/local of node a, which it alone sees\nlocks/\ntest.lock", "/local of node b, which it alone sees\nlocks/\ntest.lock")
 			b.reads(".story", "a/add takes the lock test.lock of its own node")
-			b.do(chromedp.EmulateViewport(390, 800)) // a phone's: rows are as wide as their lanes, not as the screen
+			b.viewport(390, 800) // a phone's: rows are as wide as their lanes, not as the screen
 			if !eval[bool](b, `document.querySelector(".row.picked").offsetWidth === document.querySelector("#heads").offsetWidth && document.querySelector("#heads").offsetWidth > 390`) {
 				b.t.Error("a row is not as wide as the lanes")
 			}
-			b.do(chromedp.EmulateViewport(1280, 900))
+			b.viewport(1280, 900)
 		}},
 		{"by keyboard alone", func(b *browser) {
 			b.open("file://" + filepath.Join(root, "queue/latest/report.html"))
