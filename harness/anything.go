@@ -6,7 +6,7 @@ import (
 
 // anything is the nemesis of a tape, which may take any fault at any point: any
 // program that runs can crash or pause, one that is paused can go on, one that is
-// down can start, whole nodes too, any message can be refused, and any clock set to
+// down can start, whole nodes too, any message can be refused, the power fail, and any clock set to
 // whatever the tape says.
 type anything struct{ tape *schedule.Force }
 
@@ -40,6 +40,7 @@ func (a anything) Faults(s Situation) []schedule.Option {
 			}
 			continue
 		}
+		add(schedule.Server, schedule.PowerLoss)
 		still := schedule.Pause
 		if p.Paused {
 			still = schedule.Resume

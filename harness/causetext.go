@@ -73,6 +73,8 @@ func (q *inquiry) deed(m moment) string {
 	switch {
 	case verb == schedule.Deliver:
 		verb = "delivery"
+	case verb == schedule.PowerLoss:
+		verb = "loss of power"
 	case verb == "open" && listing:
 		verb = "listing"
 	case m.Outcome != "" && m.Outcome != "ok" && !m.Fault():
@@ -99,8 +101,11 @@ func nth(n int) string {
 	return fmt.Sprintf("%dth", n)
 }
 
-// who is the node of a process, where nothing else runs on it.
+// who is the server, or a process, or its node where nothing else runs on it.
 func (q *inquiry) who(process string) string {
+	if process == schedule.Server {
+		return "the server"
+	}
 	if node, program, ok := strings.Cut(process, "/"); ok && q.alone[node] && !strings.ContainsAny(program, ".#") {
 		return node
 	}
@@ -112,6 +117,8 @@ func (q *inquiry) fault(m moment) string {
 	switch m.Verb {
 	case schedule.Crash:
 		return who + " dies"
+	case schedule.PowerLoss:
+		return "the power fails"
 	case schedule.Pause:
 		return who + " stands still"
 	case schedule.Defer:

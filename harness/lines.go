@@ -30,6 +30,9 @@ func CheckTape(t *Test, tape *schedule.Tape) error {
 		switch {
 		case !slices.Contains(verbs, l.Verb):
 			return wrong("write one of "+strings.Join(verbs, ", "), "there is no %q", l.Verb)
+		case l.Verb == schedule.PowerLoss && l.Process == schedule.Server:
+		case l.Verb == schedule.PowerLoss:
+			return wrong("write "+schedule.Server+" "+schedule.PowerLoss, "power fails for all nodes at once, not for %s", l.Process)
 		case ofNode && !slices.Contains(t.Nodes, l.Process):
 			return wrong("there are "+strings.Join(t.Nodes, ", "), "there is no node %q", l.Process)
 		case ofNode && !slices.Contains(schedule.Verbs, l.Verb):

@@ -13,10 +13,12 @@ import (
 func TestCheckTape(t *testing.T) {
 	test := &Test{Nodes: []string{"a", "b"}, Programs: []Program{{Node: "a", Name: "sh"}, {Node: "b", Name: "x.y"}}}
 	for _, c := range []struct{ lines, want string }{
-		{"a/sh wake\na/sh.1 open f\na/sh#2 read f\nb/x.y.1#3 lock f\na crash\nb skew 1h\na/sh kill pid-3", ""},
+		{"a/sh wake\na/sh.1 open f\na/sh#2 read f\nb/x.y.1#3 lock f\na crash\nb skew 1h\nserver powerloss\na/sh kill pid-3", ""},
 		{"a/sh wake\na/s open f", `x.tape:3: there is no program of the name "a/s"; there are a/sh, b/x.y`},
 		{"a/shell wake", `x.tape:2: there is no program of the name "a/shell"; there are a/sh, b/x.y`},
 		{"c crash", `x.tape:2: there is no node "c"; there are a, b`},
+		{"a powerloss", `x.tape:2: power fails for all nodes at once, not for a; write server powerloss`},
+		{"server crash", `x.tape:2: there is no node "server"; there are a, b`},
 		{"a open f", `x.tape:2: node a makes no call "open"; name the program that does it, as in a/runner`},
 		{"a/sh unlnk f", `x.tape:2: there is no "unlnk"; write one of access, alarm, `},
 		{"a/sh clock", `x.tape:2: there is no "clock"; write one of `},

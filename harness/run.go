@@ -200,16 +200,19 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	switch d.Verb {
 	case schedule.Crash:
 		p.Faults[d.Verb]++
-		p.at(w).Add("nemesis", history.Info, "crash", d.Process, "")
-		p.crashed[d.Process] = true
-		if h := w.host(d.Process); h != nil && h.Group != nil {
-			h.Group.Kill() // all at once; below it is noted of each
+		w.crash(d.Process)
+		return said(""), nil
+	case schedule.PowerLoss:
+		p.Faults[d.Verb]++
+		p.at(w).Add("nemesis", history.Info, d.Verb, d.Process, "")
+		for _, h := range w.hosts {
+			w.crash(h.Name)
 		}
-		for _, q := range w.all() {
-			if q.label == d.Process || q.host.Name == d.Process {
-				w.kill(q)
-			}
+		// What the dying still write, from mappings, is lost like all else.
+		if err := w.settle(); err != nil {
+			return nil, err
 		}
+		w.store.PowerLoss()
 		return said(""), nil
 	case schedule.Start:
 		for _, q := range w.programs {
@@ -271,6 +274,20 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		}
 	}
 	return c.outcome, w.release(t)
+}
+
+// crash kills the program with that label, or all of that node.
+func (w *World) crash(label string) {
+	w.play.at(w).Add("nemesis", history.Info, "crash", label, "")
+	w.play.crashed[label] = true
+	if h := w.host(label); h != nil && h.Group != nil {
+		h.Group.Kill() // all at once; below it is noted of each
+	}
+	for _, q := range w.all() {
+		if q.label == label || q.host.Name == label {
+			w.kill(q)
+		}
+	}
 }
 
 // each does something to the program with that label, or to all of that node,
@@ -459,11 +476,18 @@ func (w *World) footprint(d schedule.Decision) schedule.Footprint {
 		f.Writes = append(f.Writes, "time")
 	case schedule.Crash, schedule.Start, schedule.Pause, schedule.Resume:
 		f.Writes = append(f.Writes, "faults")
+	case schedule.PowerLoss: // its order with every other step matters
+		f.Writes = append(f.Writes, power)
+		return f
 	case "kill":
 		f.Writes = append(f.Writes, schedule.Resource("s:"+d.Names[0]))
 	}
+	f.Reads = append(f.Reads, power)
 	return f
 }
+
+// power is what every step needs.
+const power schedule.Resource = "power"
 
 // append puts a step that was taken on the tape and into the record.
 func (p *play) append(w *World, d schedule.Decision, f schedule.Footprint) {

@@ -16,6 +16,7 @@ var catalogue = []struct {
 }{
 	{"crash", func(n int) harness.Nemesis { return &Crash{Budget: n} }},
 	{"node-crash", func(n int) harness.Nemesis { return &NodeCrash{Budget: n} }},
+	{"powerloss", func(n int) harness.Nemesis { return &PowerLoss{Budget: n} }},
 	{"tempfail", func(n int) harness.Nemesis { return &TempFail{Budget: n} }},
 	{"hangup", func(n int) harness.Nemesis { return &Hangup{Budget: n} }},
 	{"skew", func(n int) harness.Nemesis { return &Skew{Budget: n} }},

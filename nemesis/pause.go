@@ -45,5 +45,7 @@ func (n *Pause) Took(d schedule.Decision) {
 		n.paused[d.Process] = true
 	case schedule.Resume, schedule.Crash:
 		delete(n.paused, d.Process)
+	case schedule.PowerLoss:
+		clear(n.paused)
 	}
 }

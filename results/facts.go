@@ -137,6 +137,10 @@ func (k *knower) step(s history.Step) {
 	switch s.Verb {
 	case schedule.Crash:
 		k.end(s.Process, "down: killed")
+	case schedule.PowerLoss:
+		for _, lane := range k.lanes {
+			k.end(lane, "down: no power")
+		}
 	case schedule.Pause:
 		k.state(s.Process, "stands still")
 	case schedule.Start, schedule.Resume:

@@ -109,7 +109,7 @@ func TestFactsOfLinks(t *testing.T) {
 		step("a/x", "link", "ok", "locks/l.a.1", "locks/l"), step("b/x", "link", "EEXIST", "locks/l.b.1", "locks/l"),
 		step("a/x", "link", "ok", "locks/l", "locks/other"), step("a", "crash", ""), step("b/x", "unlink", "ok", "locks/l"),
 		step("a/x", "link", "ok", "local:locks/l.a.1", "local:locks/l"), step("b/x", "link", "ok", "local:locks/l.b.1", "local:locks/l"),
-		step("a/x", "unlink", "ok", "local:locks/l"),
+		step("a/x", "unlink", "ok", "local:locks/l"), step("server", "powerloss", ""), step("a/x", "start", ""),
 	}}
 	want := []string{
 		"0 Locks locks/l: held by a/x",
@@ -119,6 +119,10 @@ func TestFactsOfLinks(t *testing.T) {
 		"5 Locks a:locks/l: held by a/x",
 		"6 Locks b:locks/l: held by b/x",
 		"7 Locks a:locks/l: free",
+		"8 Locks b:locks/l: free; its file is that of b/x",
+		"8 Programs a/x: down: no power",
+		"8 Programs b/x: down: no power",
+		"9 Programs a/x: ",
 	}
 	if diff := cmp.Diff(want, told(p)); diff != "" {
 		t.Error(diff)

@@ -119,6 +119,7 @@ func TestStoryWords(t *testing.T) {
 		{"link", "ok", "lists/t/config.pck lists/t/config.pck.last", "a/runner links config.pck to config.pck.last"},
 		{"unlink", "ENOENT", "lists/t/config.pck.last", "a/runner finds config.pck.last missing when it comes to remove it: ENOENT"},
 		{"skew", "", "1h0m0s", "a/runner has its clock set by 1h0m0s"},
+		{"powerloss", "", "", "a/runner loses power, as do all nodes: what was not synced is gone"},
 		{"pause", "", "", "a/runner stands still from here on"},
 		{"resume", "", "", "a/runner goes on"},
 		{"rename", "ok", "config.pck.tmp.a.1 config.pck", "a/runner renames config.pck.tmp.a.1 to config.pck"},

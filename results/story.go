@@ -9,6 +9,7 @@ import (
 
 	"screwtape/harness/check"
 	"screwtape/harness/history"
+	"screwtape/harness/schedule"
 )
 
 // MaxStory bounds a story, in lines.
@@ -188,9 +189,12 @@ func withoutFarthest(told []sentence, n int) []sentence {
 	return kept
 }
 
-// who names a process, or a node as a node.
+// who names a process, a node as a node, or the server.
 func who(process string) string {
-	if !strings.Contains(process, "/") {
+	switch {
+	case process == schedule.Server:
+		return "the server"
+	case !strings.Contains(process, "/"):
 		return "node " + process
 	}
 	return process

@@ -34,9 +34,12 @@ func (t *teller) tell(s history.Step) (text string, weight int) {
 	case schedule.Crash:
 		t.down[s.Process] = true
 		return "is killed", 3
+	case schedule.PowerLoss:
+		t.down[s.Process] = true
+		return "loses power, as do all nodes: what was not synced is gone", 3
 	case schedule.Start:
 		node, _, _ := strings.Cut(s.Process, "/")
-		if t.down[s.Process] || t.down[node] {
+		if t.down[s.Process] || t.down[node] || t.down[schedule.Server] {
 			delete(t.down, s.Process)
 			return "is started again", 3
 		}

@@ -209,6 +209,8 @@ func (p *Program) Observe(d schedule.Decision, s *share.Store, h *history.Record
 		}
 	case schedule.Crash: // what it leaves of its mark means nothing
 		p.inside = slices.DeleteFunc(p.inside, func(q string) bool { return covers(d.Process, q) })
+	case schedule.PowerLoss:
+		p.inside = nil
 	}
 	if d.Outcome == "ok" && len(d.Names) > 0 {
 		p.observeMark(d, who, s, h)

@@ -33,6 +33,7 @@ type Queue struct {
 	profile profile.Profile
 	entries map[string]string // base name of an entry -> id of its message
 	damaged map[string]bool   // ids of messages whose entries were bad from the start
+	emptied map[string]bool   // ids of messages of which a loss of power has left an entry that cannot be read
 	removed map[string]int    // by process and entry: the step at which it did so
 	posts   int               // how often an incoming runner has saved the list, each time with one post more
 }
@@ -306,7 +307,8 @@ func (q *Queue) Prepare(s *share.Store) error {
 
 // Act puts the messages into the queue, a second apart.
 func (q *Queue) Act(a *harness.Acts) error {
-	q.entries, q.damaged, q.removed, q.posts = map[string]string{}, map[string]bool{}, map[string]int{}, 0
+	q.entries, q.removed, q.posts = map[string]string{}, map[string]int{}, 0
+	q.damaged, q.emptied = map[string]bool{}, map[string]bool{}
 	dir := path.Join("/shared", queueDir, q.config.Queues[0])
 	if q.config.BadName { // listed before every entry
 		if err := a.Share.WriteFile(dir+"/0foo.pck", []byte("not an entry"), 0o660); err != nil {
@@ -362,6 +364,9 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 	if d.Verb == schedule.Start && strings.HasSuffix(d.Process, "/inject") {
 		h.Add(d.Process, history.Invoke, "enqueue", "m0", "")
 	}
+	if d.Verb == schedule.PowerLoss {
+		q.noteEmptied(s)
+	}
 	if d.Outcome != "ok" || len(d.Names) == 0 {
 		return
 	}
@@ -396,6 +401,21 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 	}
 }
 
+// noteEmptied notes which entries cannot be read.
+func (q *Queue) noteEmptied(s *share.Store) {
+	top := "/shared/" + queueDir
+	s.Walk(top, func(below string, entry share.Entry) {
+		base, _ := splitEntry(below)
+		if id := q.entries[base]; id != "" {
+			data, err := s.ReadFile(path.Join(top, below))
+			if err == nil {
+				_, err = pickle.Decode(data)
+			}
+			q.emptied[id] = q.emptied[id] || err != nil
+		}
+	})
+}
+
 // splitEntry takes a name apart: "1.5+ab.pck.tmp" is "1.5+ab" and ".tmp".
 func splitEntry(name string) (base, ext string) {
 	name = path.Base(name)
@@ -422,7 +442,7 @@ func (q *Queue) Note(name string, data []byte) string {
 // Judge looks where copies of the messages lie, counts how often each was
 // delivered, and reads what the runners said of them.
 func (q *Queue) Judge(e *harness.End) check.Verdict {
-	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] })
+	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] || q.emptied[id] })
 	misleading = append(misleading, q.removedTwice(e)...)
 	v := check.JudgeMessages(q.config.Promise, check.Messages(accepted(e.History), q.places(e)), misleading)
 	v = q.crashLoops(e, v)

@@ -94,6 +94,7 @@ var nemeses = map[string]string{
 	"hangup":     "the mail server answers a message with 421, and hangs up",
 	"skew":       "a node's clock is set",
 	"pause":      "a program stands still, and goes on later",
+	"powerloss":  "the file server and all nodes lose power, and what was not synced is gone",
 	"node-crash": "all that runs on a node is killed at once, and the node stays down",
 }
 

@@ -9,7 +9,7 @@ import "strings"
 // something, or something is done to it.
 type Decision struct {
 	// Process is who: NODE/PROGRAM ("a/runner"), a child of it
-	// ("a/runner.1"), a further thread ("a/runner#2"), or a node ("a").
+	// ("a/runner.1"), a further thread ("a/runner#2"), a node ("a"), or Server.
 	Process string
 	// Verb is what: the name of a system call, or one of the verbs below.
 	Verb string
@@ -41,22 +41,25 @@ const (
 	Hangup  = "hangup"  // the mail sink says that it is closing, and does (a fault)
 	Wake    = "wake"    // time moves to the process's wake-up, and it wakes
 	Crash   = "crash"   // the process, or all of a node, is killed (a fault)
-	Start   = "start"   // the program, or all of a node, is started (again)
-	Alarm   = "alarm"   // time moves to the process's timer, and it gets SIGALRM
-	Skew    = "skew"    // a node's clock is set: Names[0] is by how much (a fault)
-	Pause   = "pause"   // a program, or all of a node, stands still (a fault)
-	Resume  = "resume"  // and goes on
-	Exit    = "exit"    // a child ends, and its parent learns of it
+	// PowerLoss is a loss of power of the file server and of all nodes (a
+	// fault); its process is Server.
+	PowerLoss = "powerloss"
+	Start     = "start"  // the program, or all of a node, is started (again)
+	Alarm     = "alarm"  // time moves to the process's timer, and it gets SIGALRM
+	Skew      = "skew"   // a node's clock is set: Names[0] is by how much (a fault)
+	Pause     = "pause"  // a program, or all of a node, stands still (a fault)
+	Resume    = "resume" // and goes on
+	Exit      = "exit"   // a child ends, and its parent learns of it
 )
 
 // Verbs are all of these.
-var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, Start, Alarm, Skew, Pause, Resume, Exit}
+var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, PowerLoss, Start, Alarm, Skew, Pause, Resume, Exit}
 
 // Fault reports whether the decision is something going wrong, rather than
 // a program going on.
 func (d Decision) Fault() bool {
 	switch d.Verb {
-	case Crash, Defer, Hangup, Skew, Pause:
+	case Crash, PowerLoss, Defer, Hangup, Skew, Pause:
 		return true
 	}
 	return false

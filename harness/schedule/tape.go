@@ -382,6 +382,9 @@ func quoted(text string) (value, rest string, err *SyntaxError) {
 	return value, strings.TrimLeft(rest, " \t"), nil
 }
 
+// Server is the process of the lines that are about the file server.
+const Server = "server"
+
 // special characters have a meaning in a pattern.
 const special = `*?[\`
 

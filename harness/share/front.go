@@ -526,6 +526,9 @@ func (f *front) Writev(_ <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint
 		off += int64(len(p))
 		n += uint32(len(p))
 	}
+	if in.Flags&syscall.O_DSYNC != 0 { // O_SYNC has that bit too
+		i.sync()
+	}
 	f.writes(resource("d", i), resource("a", i))
 	if fromMapping {
 		n = in.Size // what was cut off is not an error either
@@ -576,8 +579,14 @@ func (f *front) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
 	return fuse.Status(errno)
 }
 
-// Fsync has nothing to do: what was written is on the server.
-func (f *front) Fsync(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }
+// Fsync makes what was written safe from PowerLoss; no program sees a difference
+// before that. fdatasync is the same.
+func (f *front) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	if h := f.m.handles[in.Fh]; h != nil {
+		h.inode.sync()
+	}
+	return fuse.OK
+}
 
 // Flush is a close(2) of one of a handle's descriptors. It gives up the POSIX
 // locks that the closing process has on the file, through whatever descriptor
@@ -658,7 +667,7 @@ func (f *front) ReadDirPlus(<-chan struct{}, *fuse.ReadIn, *fuse.DirEntryList) f
 // ReleaseDir is the last close of an open directory.
 func (f *front) ReleaseDir(in *fuse.ReleaseIn) { f.m.release(in.Fh) }
 
-// FsyncDir has nothing to do, like Fsync.
+// FsyncDir has nothing to do: entries are on disk at once.
 func (f *front) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }
 
 // StatFs tells of a share that is always as empty: were the figure true, it

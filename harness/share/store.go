@@ -57,9 +57,14 @@ type inode struct {
 	attr
 	data    []byte  // of a file; or a symbolic link's target
 	entries []entry // of a directory, sorted by name
-	// cow says that a snapshot or an open listing has the same data or
+	// cow says that a snapshot, an open listing or synced has the same data or
 	// entries, so they are copied before they are changed.
 	cow bool
+	// unsynced says that a file was written to since its data was last safe
+	// on disk, and synced is what a loss of power leaves of it then. Its bytes
+	// never change.
+	unsynced bool
+	synced   []byte
 	// parent and name are the last entry made for it: all there is of a
 	// directory, and the best guess for others.
 	parent *inode
@@ -264,10 +269,21 @@ func (s *Store) dropped(i *inode) {
 func (i *inode) free() {
 	if i.nlink == 0 && i.opens == 0 && i.known == 0 {
 		i.data, i.entries = nil, nil
+		i.sync()
 	}
 }
 
-// resize cuts a file, or extends it with zeros.
+// sync makes the data of a file safe: it is what PowerLoss leaves.
+func (i *inode) sync() { i.unsynced, i.synced = false, nil }
+
+// unsync keeps the data that is safe, before other data is written.
+func (i *inode) unsync() {
+	if !i.unsynced {
+		i.unsynced, i.synced, i.cow = true, i.data, true
+	}
+}
+
+// resize cuts a file, or extends it with zeros, on disk too.
 func (s *Store) resize(i *inode, size int64) syscall.Errno {
 	if size < 0 || size > maxFileSize {
 		return syscall.EFBIG
@@ -278,16 +294,23 @@ func (s *Store) resize(i *inode, size int64) syscall.Errno {
 		i.own()
 		i.data = append(i.data, make([]byte, size-n)...)
 	}
+	if n := int64(len(i.synced)); size <= n {
+		i.synced = i.synced[:size]
+	} else if i.unsynced {
+		i.synced = slices.Concat(i.synced, make([]byte, size-n))
+	}
 	s.written(i)
 	return 0
 }
 
-// write puts data at an offset, and fills a gap before it with zeros.
+// write puts data at an offset, and fills a gap before it with zeros. It is not
+// on disk yet.
 func (s *Store) write(i *inode, p []byte, off int64) syscall.Errno {
 	end := off + int64(len(p))
 	if off < 0 || end < off || end > maxFileSize {
 		return syscall.EFBIG
 	}
+	i.unsync()
 	i.own()
 	if gap := off - int64(len(i.data)); gap > 0 {
 		i.data = append(i.data, make([]byte, gap)...)
@@ -415,7 +438,7 @@ func (s *Store) MkdirAll(path string, mode uint32) error {
 }
 
 // WriteFile puts a file in place. A file that is there keeps its inode and
-// gets the new data and mode.
+// gets the new data and mode. The data is synced.
 func (s *Store) WriteFile(path string, data []byte, mode uint32) error {
 	dir, name, err := s.walkParent("write", path)
 	if err != nil {
@@ -434,6 +457,7 @@ func (s *Store) WriteFile(path string, data []byte, mode uint32) error {
 	}
 	file.own()
 	file.data = slices.Clone(data)
+	file.sync()
 	file.mode = syscall.S_IFREG | mode&permissions
 	s.written(file)
 	return nil
@@ -539,10 +563,12 @@ type Snapshot struct {
 type saved struct {
 	inode *inode
 	attr
-	data    []byte
-	entries []entry
-	parent  *inode
-	name    string
+	data     []byte
+	entries  []entry
+	parent   *inode
+	name     string
+	unsynced bool
+	synced   []byte
 }
 
 // Snapshot keeps all that lies on the store now. Data is shared until it is
@@ -551,7 +577,7 @@ func (s *Store) Snapshot() *Snapshot {
 	snap := &Snapshot{tree: s.tree, births: maps.Clone(s.births)}
 	s.root.visit(map[*inode]bool{}, func(i *inode) {
 		i.cow = true
-		snap.inodes = append(snap.inodes, saved{i, i.attr, i.data, i.entries, i.parent, i.name})
+		snap.inodes = append(snap.inodes, saved{i, i.attr, i.data, i.entries, i.parent, i.name, i.unsynced, i.synced})
 	})
 	return snap
 }
@@ -573,18 +599,41 @@ func (s *Store) Restore(snap *Snapshot) {
 			// A kernel may know it for long, but no call is under way that
 			// could still come to it.
 			i.data, i.entries = nil, nil
+			i.sync()
 		}
 	})
 	for _, old := range snap.inodes {
 		i := old.inode
 		i.attr, i.data, i.entries, i.parent, i.name = old.attr, old.data, old.entries, old.parent, old.name
-		i.cow = true
+		i.unsynced, i.synced, i.cow = old.unsynced, old.synced, true
 	}
 	if s.tree != snap.tree {
 		s.tree = snap.tree
 		s.forgetTree()
 	}
 	s.births = maps.Clone(snap.births)
+	s.version++
+}
+
+// PowerLoss leaves what is on the server's disk: each file as long, and with what
+// in it, as of its last fsync and of the truncations since, all else as it is. A
+// file that was never synced is empty, or zeros up to where it was truncated to.
+//
+// That is a disk on which what concerns names and attributes is safe when the call
+// returns: one mounted with dirsync (mount(8)), or that of an NFS server (RFC 1813,
+// "Synchronous modifying operations"). Data is safe after fsync(2) alone, since
+// ext4's auto_da_alloc (ext4(5)), which syncs some of it unasked, is off. Of what a
+// disk may do with data that was not synced this is the worst, but for writes of
+// which a part reaches it.
+//
+// Programs that have files open must be dead.
+func (s *Store) PowerLoss() {
+	s.root.visit(map[*inode]bool{}, func(i *inode) {
+		if i.unsynced {
+			i.data, i.cow = i.synced, true
+			i.sync()
+		}
+	})
 	s.version++
 }
 

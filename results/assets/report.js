@@ -43,7 +43,7 @@
 
   // Words for what a step is: colour is never the only sign.
   function sign(s) {
-    if (s.v === "crash") return "☠ ";
+    if (s.v === "crash" || s.v === "powerloss") return "☠ ";
     if (s.f) return "! ";
     if (s.v === "start") return "▶ ";
     if (s.v === "wake") return "◷ ";

@@ -40,7 +40,7 @@ var Bugs = []Bug{
 	{"rename-after-read", "the entry is read before it is renamed to .bak", "", ""},
 	{"requeue-unlinks-first", "a deferred entry is unlinked before it is put in the retry queue", "lost-message", "a delivery deferred, crash"},
 	{"shunt-lost", "an entry whose processing fails is finished without a copy in shunt", "lost-message", "an entry that cannot be processed"},
-	{"skip-fsync", "an entry is not synced before its rename", "lost-message", "power loss"},
+	{"skip-fsync", "an entry is not synced before its rename", "lost-message", "powerloss"},
 	{"slice-last-missing", "the last slice ends one slice early and serves nothing", "unserved", "two slices"},
 	{"slice-off-by-one", "a slice ends in the middle of the next", "stray-copy", "two runners of different slices"},
 	{"swallow-delivery-error", "an entry is finished although its delivery failed", "lost-message", "a delivery deferred"},
