@@ -40,6 +40,7 @@ type play struct {
 	trace    schedule.Trace
 	nemeses  []Nemesis
 	crashed  map[string]bool // programs and nodes that were, by name
+	killed   []*Process      // programs that have died of a signal in this step
 	kill     *call           // the last that sent a signal
 	begun    bool            // the first step is being taken, or was
 	healing  bool            // nothing goes wrong any more, and what is down comes up
@@ -179,6 +180,7 @@ func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 			return err
 		}
 	}
+	p.noteKilled(w)
 	f := w.footprint(d)
 	// What a child did its program did: a crash takes both.
 	if actor := w.actor(schedule.Program(d.Process)); actor != nil {
@@ -555,14 +557,29 @@ func (p *play) at(w *World) *history.Recorder {
 
 // ended notes that a program has ended.
 func (p *play) ended(w *World, q *Process) {
-	if q.program != nil {
+	switch {
+	case q.program == nil:
+	case q.killed:
+		p.killed = append(p.killed, q)
+	default:
 		p.at(w).Add(q.label, history.Info, "exit", exitText(q), "")
 	}
+}
+
+// noteKilled notes the ends of the programs that were killed in this step, in the
+// order of the test: which of them the kernel ends first is chance.
+func (p *play) noteKilled(w *World) {
+	slices.SortFunc(p.killed, func(a, b *Process) int { return a.index - b.index })
+	for _, q := range p.killed {
+		p.at(w).Add(q.label, history.Info, "exit", exitText(q), "")
+	}
+	p.killed = nil
 }
 
 // finish makes the tape and has the workload judge.
 func (p *play) finish(w *World) {
 	p.belated(w)
+	p.noteKilled(w)
 	p.History = p.recorder.Ops()
 	p.Tape = &schedule.Tape{}
 	p.Tape.Header = append(p.Tape.Header, w.test.Header...)
