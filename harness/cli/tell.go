@@ -36,8 +36,8 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 	fmt.Fprintf(w, "\n%s in %.1f s, seed %d, strategy %s; %s\n", count(r.Schedules, "schedule"), r.Seconds, r.Seed, o.strategy, endings[out.Stopped])
 	if out.Exhaustive != nil {
 		fmt.Fprintln(w, out.Exhaustive)
-		if !out.Exhaustive.Complete && out.Exhaustive.Explored > 0 {
-			fmt.Fprintf(w, "estimated: %.2g %% of all schedules, at most\n", 100*out.Exhaustive.Explored)
+		if e := out.Exhaustive.Explored; e > 0 && e < 1 {
+			fmt.Fprintf(w, "estimated: %.2g %% of all schedules, at most\n", 100*e)
 		}
 	} else {
 		fmt.Fprintf(w, "%s; by Good and Turing's estimate the next schedule is a new one with a chance of %.2g\n",

@@ -285,7 +285,11 @@ func verdict(t *harness.Test, out *harness.Outcome) (check.Validity, string) {
 		return check.Unknown, count(out.Bounded, "schedule") + " hit a bound, and their ends were not seen"
 	}
 	if missing := notInjected(t, out); len(missing) > 0 {
-		return check.Unknown, strings.Join(missing, " and ") + " was asked for and never happened; draw more schedules"
+		mend := "draw more schedules"
+		if out.Exhaustive != nil {
+			mend = "take another strategy"
+		}
+		return check.Unknown, strings.Join(missing, " and ") + " was asked for and never happened; " + mend
 	}
 	return check.Valid, ""
 }

@@ -18,6 +18,7 @@ type checkpoint struct {
 	Traces   int       `json:"traces"`
 	Pruned   int       `json:"pruned"`
 	Bounded  int       `json:"bounded"`
+	Wide     int       `json:"wide,omitempty"`
 	Begun    int       `json:"begun"`
 	Over     bool      `json:"over"`
 	Lost     string    `json:"lost,omitempty"`
@@ -27,7 +28,7 @@ type checkpoint struct {
 // written as not planned.
 func (x *Exhaustive) MarshalJSON() ([]byte, error) {
 	x.recall()
-	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root, x.traces, x.pruned, x.bounded, x.begun, x.over, x.lost})
+	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root, x.traces, x.pruned, x.bounded, x.wide, x.begun, x.over, x.lost})
 }
 
 // recall takes back what was planned and is not heard of.
@@ -59,7 +60,7 @@ func (x *Exhaustive) UnmarshalJSON(data []byte) error {
 		return errDamaged
 	}
 	*x = Exhaustive{bounds: c.Bounds, relation: *c.Relation, root: c.Root,
-		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, begun: c.Begun, over: c.Over, lost: c.Lost}
+		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, begun: c.Begun, over: c.Over, lost: c.Lost}
 	return nil
 }
 

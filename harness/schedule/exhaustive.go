@@ -42,6 +42,7 @@ type Exhaustive struct {
 	underway []trail // planned and not heard of yet, oldest first
 
 	traces, pruned, bounded, begun int
+	wide                           int // of bounded, faults that are not of one program
 	over                           bool
 	lost                           string // where a schedule did not repeat its beginning
 }
@@ -142,6 +143,8 @@ func (x *Exhaustive) Account() Account {
 		a.Why = x.lost
 	case !x.over:
 		a.Why = fmt.Sprintf("it was ended with choices left at %d points", x.root.open())
+	case x.wide > 0:
+		a.Why = fmt.Sprintf("faults of a whole node, or of the server, could have come %d times, and are tried by the other strategies alone", x.wide)
 	case x.bounded > 0:
 		a.Why = fmt.Sprintf("%d choices lie beyond its bounds", x.bounded)
 	default:
@@ -304,7 +307,7 @@ func (x *Exhaustive) Learn(_ bool, l Lesson) {
 		x.relation.grew = false
 		x.chosen, x.root = nil, nil
 		if !stale {
-			x.traces, x.pruned, x.bounded = 0, 0, 0
+			x.traces, x.pruned, x.bounded, x.wide = 0, 0, 0, 0
 			x.begun++
 		}
 	}
@@ -374,6 +377,13 @@ func (x *Exhaustive) graft(p trail, w *Way, labels []int) trail {
 // grow adds a point after the last branch of the trail.
 func (x *Exhaustive) grow(p trail, options []Option) *point {
 	at := &point{Options: options, texts: texts(options)}
+	for i, o := range options {
+		if o.wide(options) {
+			at.Left = append(at.Left, at.texts[i])
+			x.bounded++
+			x.wide++
+		}
+	}
 	if len(p) == 0 {
 		x.root = at
 		return at
