@@ -1,6 +1,7 @@
 package results
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"os"
@@ -47,7 +48,7 @@ type junitDetail struct {
 
 // JUnit writes reports as JUnit XML, a suite for each. A case is an anomaly,
 // which fails with its replay command and its tape in the text; or a claim, a
-// cell or a litmus case; or, where a report has none of these, the test
+// set-up, a cell or a litmus case; or, where a report has none of these, the test
 // itself. An unknown verdict is an error, an open claim is skipped.
 func JUnit(reports ...Report) ([]byte, error) {
 	all := junitSuites{Name: "screwtape"}
@@ -114,6 +115,18 @@ func cases(r Report) []junitCase {
 		}
 		cs = append(cs, c)
 	}
+	for _, setUp := range r.SetUps {
+		c := junitCase{Class: r.Test, Name: setUp.ID, Time: duration(setUp.Seconds)}
+		said := fmt.Sprintf("%s: expected %s, observed %s", setUp.Is, orNone(setUp.Expected), orNone(strings.Join(setUp.Observed, ", ")))
+		switch {
+		case setUp.OK:
+		case setUp.Why != "":
+			c.Error = &junitDetail{Message: "unknown: " + setUp.Why, Type: "verdict", Text: said}
+		default:
+			c.Failure = &junitDetail{Message: said, Type: "setup", Text: said + "\n\nreplay: " + setUp.Replay + "\n" + tapeText(setUp.Tape)}
+		}
+		cs = append(cs, c)
+	}
 	for _, cell := range r.Cells {
 		c := junitCase{Class: r.Test + ".cells", Name: fmt.Sprintf("%s start %s, lock held by %s", cell.Profile, cell.Flag, cell.Holder), Time: duration(0)}
 		if len(cell.Anomalies) > 0 {
@@ -142,6 +155,9 @@ func cases(r Report) []junitCase {
 	}
 	return cs
 }
+
+// orNone names no anomaly at all.
+func orNone(kinds string) string { return cmp.Or(kinds, "none") }
 
 // maxTape bounds what of a tape is put into a text, in bytes.
 const maxTape = 16 << 10

@@ -93,6 +93,12 @@ func section(r Report) string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(c.ID), inline(c.Expected), inline(c.Observed), claimMark(c))
 		}
 	}
+	if len(r.SetUps) > 0 {
+		b.WriteString("\n| set-up | expected | observed | |\n|---|---|---|---|\n")
+		for _, s := range r.SetUps {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(s.ID), inline(orNone(s.Expected)), inline(orNone(strings.Join(s.Observed, ", "))), okMark(s.OK))
+		}
+	}
 	if len(r.Cells) > 0 {
 		b.WriteString("\n| profile | flag | lock held by | outcome | exit | anomalies |\n|---|---|---|---|---:|---|\n")
 		for _, c := range r.Cells {

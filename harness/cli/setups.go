@@ -23,6 +23,7 @@ type setUpsOptions struct {
 	seed      uint64
 	json      bool
 	markdown  bool
+	junit     string
 }
 
 func (c *command) newSetUps() *cobra.Command {
@@ -55,6 +56,7 @@ ends it, and what there is by then is told and kept.`,
 	f.IntVar(&o.schedules, "schedules", 0, "draw so many of each set-up that is safe; then there is no budget but one that is given")
 	f.Uint64Var(&o.seed, "seed", 1, "draw the schedules that belong to this number")
 	f.BoolVar(&o.json, "json", false, "print the verdict as one JSON object")
+	f.StringVar(&o.junit, "junit", "", "write the verdict as JUnit XML to this `file` too")
 	f.BoolVar(&o.markdown, "markdown", false, "print the page as docs/setups.md has it")
 	return cmd
 }
@@ -79,6 +81,9 @@ func (c *command) setUps(ctx context.Context, ids []string, o *setUpsOptions) er
 	case o.json && o.markdown:
 		return badArgs{fmt.Errorf("--json and --markdown are two ways to print the same; choose one")}
 	}
+	if err := canWrite("--junit", o.junit); err != nil {
+		return badArgs{err}
+	}
 	if err := enter(); err != nil {
 		return err
 	}
@@ -102,7 +107,7 @@ func (c *command) setUps(ctx context.Context, ids []string, o *setUpsOptions) er
 	}
 	report.Seconds = time.Since(began).Seconds()
 	report.Verdict, report.Why = setUpsVerdict(list, report.SetUps)
-	if err := run.WriteVerdict(report); err != nil {
+	if err := finish(run, report, o.junit); err != nil {
 		return err
 	}
 	switch {
