@@ -37,6 +37,10 @@ type Claim struct {
 	Model *schedule.Tape
 }
 
+// Open reports whether the claim cannot be shown yet: what it needs of the share is
+// not there, and its tape says what.
+func (c Claim) Open() bool { return c.Tape.Header.Get("open") == "yes" }
+
 // Claims are all claims, in the order in which reproduce shows them: first
 // those of the thread.
 func Claims() ([]Claim, error) {

@@ -207,8 +207,11 @@ func addFaults(sum, more map[string]int) {
 // keepClaim writes the tape of what was observed.
 func (o *reproduceOptions) keepClaim(run *results.Run, t *workloads.Observation) (results.Claim, error) {
 	c := results.Claim{ID: t.ID, Versions: t.Versions, Expected: kinds(t.Expected), Observed: kinds(t.Observed), OK: t.OK,
-		Open: open(t.Claim), System: o.system, Schedules: t.Schedules, Seconds: t.Seconds}
-	if t.Problem != "" {
+		Open: t.Open(), System: o.system, Schedules: t.Schedules, Seconds: t.Seconds}
+	switch {
+	case !t.OK && c.Open:
+		c.Observed = "needs " + t.Tape.Header.Get("needs")
+	case t.Problem != "":
 		c.Observed = t.Problem
 	}
 	tape, steps := t.Tape, []history.Step(nil)
@@ -222,9 +225,6 @@ func (o *reproduceOptions) keepClaim(run *results.Run, t *workloads.Observation)
 	return c, err
 }
 
-// open reports whether the claim is not settled yet.
-func open(c workloads.Claim) bool { return c.Tape.Header.Get("open") == "yes" }
-
 func kinds(list []string) string {
 	if len(list) == 0 {
 		return "nothing"
@@ -236,7 +236,7 @@ func (o *reproduceOptions) verdict(claims []workloads.Claim, tried []*workloads.
 	var problems []string
 	for _, t := range tried {
 		switch {
-		case t.OK || open(t.Claim) && !o.strict:
+		case t.OK || t.Open() && !o.strict:
 		case t.Problem != "":
 			problems = append(problems, t.ID+": "+t.Problem)
 		default:
