@@ -72,6 +72,8 @@ func elsewhere(c Claim) string {
 	}
 	if c.Schedules > 0 {
 		return "drawn at random"
+	case c.Open():
+		return "open"
 	}
 	for _, f := range c.Tape.Header {
 		known := []string{"workload", "profile", "nodes", "nemesis", "crashes", "late", "messages", "promise"}
