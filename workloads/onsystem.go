@@ -67,10 +67,10 @@ const runnerName = "runner"
 
 // elsewhere says why a claim cannot be played on a system; "" is that it can.
 func elsewhere(c Claim) string {
-	if w := c.Tape.Header.Get("workload"); w != "queue" {
+	switch w := c.Tape.Header.Get("workload"); {
+	case w != "queue":
 		return "workload " + w
-	}
-	if c.Schedules > 0 {
+	case c.Schedules > 0:
 		return "drawn at random"
 	case c.Open():
 		return "open"
