@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"screwtape/harness"
+	"screwtape/harness/schedule"
 )
 
 // catalogue is every nemesis, by name. Each takes how many faults it may
@@ -17,8 +18,8 @@ var catalogue = []struct {
 	{"crash", func(n int) harness.Nemesis { return &Crash{Budget: n} }},
 	{"node-crash", func(n int) harness.Nemesis { return &NodeCrash{Budget: n} }},
 	{"powerloss", func(n int) harness.Nemesis { return &PowerLoss{Budget: n} }},
-	{"tempfail", func(n int) harness.Nemesis { return &TempFail{Budget: n} }},
-	{"hangup", func(n int) harness.Nemesis { return &Hangup{Budget: n} }},
+	{"tempfail", func(n int) harness.Nemesis { return &Answer{As: "tempfail", Verb: schedule.Defer, Budget: n} }},
+	{"hangup", func(n int) harness.Nemesis { return &Answer{As: "hangup", Verb: schedule.Hangup, Budget: n} }},
 	{"skew", func(n int) harness.Nemesis { return &Skew{Budget: n} }},
 	{"pause", func(n int) harness.Nemesis { return &Pause{Budget: n} }},
 }

@@ -33,7 +33,7 @@ func (n *NodeCrash) Faults(s harness.Situation) []schedule.Option {
 		runs := p.Alive || p.Orphaned
 		if n.taken < n.Budget && runs && p.Mutated && !slices.Contains(seen, p.Node) {
 			seen = append(seen, p.Node)
-			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Node, Verb: schedule.Crash}})
+			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Node, Verb: schedule.Crash}, Wide: true})
 		}
 	}
 	return list

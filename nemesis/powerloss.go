@@ -43,7 +43,7 @@ func (l *PowerLoss) Faults(s harness.Situation) []schedule.Option {
 		}
 	}
 	if runs && changed && l.taken < l.Budget {
-		list = append(list, schedule.Option{Decision: schedule.Decision{Process: schedule.Server, Verb: schedule.PowerLoss}})
+		list = append(list, schedule.Option{Decision: schedule.Decision{Process: schedule.Server, Verb: schedule.PowerLoss}, Wide: true})
 	}
 	return list
 }

@@ -34,7 +34,7 @@ func (n *Skew) Faults(s harness.Situation) []schedule.Option {
 		}
 		seen[p.Node] = true
 		for _, by := range skews {
-			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Node, Verb: schedule.Skew, Names: []string{by}}})
+			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Node, Verb: schedule.Skew, Names: []string{by}}, Wide: true})
 		}
 	}
 	return list

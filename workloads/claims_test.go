@@ -70,13 +70,7 @@ func TestDecisiveLine(t *testing.T) {
 		t.Run(c.ID, func(t *testing.T) {
 			other := control(t, c)
 			test, err := FromTape(other)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w, err := harness.NewWorld(test)
-			if err != nil {
-				t.Fatal(err)
-			}
+			w := world(t, test, err)
 			defer w.Close()
 			r, err := w.Replay(other, harness.Options{Fresh: true})
 			if err != nil && !harness.Diverged(err) {

@@ -68,13 +68,7 @@ func firstFind(t *testing.T, claim Claim, kind string, seed uint64, within int) 
 		tape.Header.Set("nemesis", strings.Join(append(names, "crash"), " "))
 	}
 	test, err := FromTape(tape)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := harness.NewWorld(test)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := world(t, test, err)
 	defer w.Close()
 	search, err := schedule.NewSearch("portfolio", seed)
 	if err != nil {

@@ -92,13 +92,7 @@ func TestManualTape(t *testing.T) {
 		t.Fatal(err)
 	}
 	test, err := FromTape(tape)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := harness.NewWorld(test)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := world(t, test, err)
 	defer w.Close()
 	r, err := w.Replay(tape, harness.Options{Fresh: true})
 	if err != nil {

@@ -17,13 +17,7 @@ import (
 // search draws schedules of a test by all strategies in turn, and gives what came of them.
 func search(t *testing.T, test *harness.Test, err error, schedules int) *harness.Outcome {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := harness.NewWorld(test)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := world(t, test, err)
 	defer w.Close()
 	portfolio, err := schedule.NewSearch("portfolio", 1)
 	if err != nil {
@@ -153,13 +147,7 @@ func TestExpiry(t *testing.T) {
 			c := DefaultLock()
 			c.Kind, c.Lifetime = kind, 30*time.Hour
 			test, err := NewLock(c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w, err := harness.NewWorld(test)
-			if err != nil {
-				t.Fatal(err)
-			}
+			w := world(t, test, err)
 			defer w.Close()
 			tape, err := schedule.Parse("expiry.tape", strings.NewReader("screwtape tape 1\ncalls: named\n\na/locker start\na/locker open section/* = ok\nb/locker start\na crash\n"))
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"testing"
 
+	"screwtape/harness"
 	"screwtape/harness/node"
 	_ "screwtape/runner" // this binary is a runner too
 )
@@ -19,4 +20,18 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
+}
+
+// world makes the world of a test that was made, or not. Whoever asks for it closes
+// it.
+func world(t *testing.T, test *harness.Test, err error) *harness.World {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := harness.NewWorld(test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
 }

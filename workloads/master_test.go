@@ -60,13 +60,7 @@ func TestTakeOver(t *testing.T) {
 		c := DefaultMaster()
 		c.Profile, c.Commands, c.After, c.Nemeses = version, []string{"a:start", "b:start:-s"}, []string{"b/start:a"}, []string{"node-crash"}
 		test, err := NewMaster(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := harness.NewWorld(test)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := world(t, test, err)
 		defer w.Close()
 		taken := 0
 		for search := portfolio(); taken < 2; {

@@ -98,13 +98,7 @@ func TestFound(t *testing.T) {
 			}
 			test, err := FromTape(tape)
 			skipMissing(t, err)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w, err := harness.NewWorld(test)
-			if err != nil {
-				t.Fatal(err)
-			}
+			w := world(t, test, err)
 			defer w.Close()
 			r, err := w.Replay(tape, harness.Options{Fresh: true})
 			if err != nil {
@@ -267,13 +261,7 @@ command = "cd {share}; echo 'Message-ID: <{id}@x>' >t.$$; mv t.$$ new/$$; echo >
 	}
 	tape, err := schedule.Parse("t", strings.NewReader("screwtape tape 1\ncalls: named\n\n"+
 		"a/deliver start\na/deliver write t.* = ok\na/deliver.1 rename ... = ok\na/deliver crash\na/deliver start\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := harness.NewWorld(test)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := world(t, test, err)
 	defer w.Close()
 	r, err := w.Replay(tape, harness.Options{Fresh: true})
 	if err != nil {

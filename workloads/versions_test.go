@@ -67,13 +67,7 @@ a/runner deliver m0 = 250`,
 					t.Fatal(err)
 				}
 				test, err := FromTape(tape)
-				if err != nil {
-					t.Fatal(err)
-				}
-				w, err := harness.NewWorld(test)
-				if err != nil {
-					t.Fatal(err)
-				}
+				w := world(t, test, err)
 				defer w.Close()
 				r, err := w.Replay(tape, harness.Options{Fresh: true})
 				if err != nil {

@@ -121,4 +121,7 @@ type Option struct {
 	// still happen without it. A program may be slow, never early, so
 	// choosing it now is allowed.
 	Early bool
+	// Wide says that this fault is not of one program: it is of a node, or of the
+	// server.
+	Wide bool
 }

@@ -378,7 +378,7 @@ func (x *Exhaustive) graft(p trail, w *Way, labels []int) trail {
 func (x *Exhaustive) grow(p trail, options []Option) *point {
 	at := &point{Options: options, texts: texts(options)}
 	for i, o := range options {
-		if o.wide(options) {
+		if o.Wide {
 			at.Left = append(at.Left, at.texts[i])
 			x.bounded++
 			x.wide++

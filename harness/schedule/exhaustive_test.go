@@ -350,3 +350,47 @@ func TestExhaustiveLost(t *testing.T) {
 		t.Error(a)
 	}
 }
+
+// Faults that are not of one program are on offer, not tried, and counted.
+func TestWideFaults(t *testing.T) {
+	for _, test := range toys {
+		x, toy := NewExhaustive(Unbounded), test.make()
+		toy.power = true
+		if _, _, err := toy.exhaust(x, 3, 100_000); err != nil {
+			t.Fatal(err)
+		}
+		if a := x.Account(); a.Complete || a.Bounded == 0 || !strings.Contains(a.Why, "a whole node") {
+			t.Errorf("%s: %v", test.name, a)
+		}
+	}
+}
+
+// A schedule that is cut off between a choice and what comes of it is learnt from
+// like any other.
+func TestCutOff(t *testing.T) {
+	x := NewExhaustive(Unbounded)
+	for range 50 {
+		plan, ok := x.Next()
+		if !ok {
+			t.Fatal(x.Account())
+		}
+		p, toy := plan.Player(), toys[5].make()
+		for range 3 {
+			options := toy.options()
+			i, err := p.Pick(options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == None {
+				break
+			}
+			d, f := toy.do(options[i].Decision)
+			p.Done(d, f)
+		}
+		p.Pick(toy.options())
+		x.Learn(true, p.Lesson())
+		if x.Over() {
+			return
+		}
+	}
+}

@@ -138,7 +138,7 @@ func atTheEnd(options []Option) bool {
 func (b Bounds) awake(c course, next *stop, sleep []event) (awake []Option, beyond int) {
 	for i, o := range next.Options {
 		switch {
-		case has(sleep, next.texts[i]):
+		case o.Wide || has(sleep, next.texts[i]): // see grow
 		case b.preemptsTooOften(c, len(c), next, next.texts[i]):
 			beyond++
 		default:
@@ -193,6 +193,9 @@ func after(sleep []event, did *label, clock Clock) []event {
 // Lesson is the way that the schedule took.
 func (f *follower) Lesson() Lesson {
 	f.close()
+	if n := len(f.way.Stops); n > 0 && len(f.way.Stops[n-1].Done.Step) == 0 {
+		f.way.Stops[n-1].Barrier = true // the schedule was cut off there
+	}
 	if len(f.course) < len(f.Taken) && !f.way.Lost {
 		f.lose(len(f.course), nil)
 	}

@@ -18,6 +18,7 @@ import (
 type toy struct {
 	programs map[string]program
 	footnote func(Footprint) Footprint // makes footprints wrong, or is nil
+	power    bool                      // its server may lose power after a change
 	eager    bool                      // any change wakes whoever polls, also one of what it does not look at
 
 	files     map[string]file
@@ -108,6 +109,9 @@ func (t *toy) options() []Option {
 			list = append(list, Option{Decision: Decision{Process: name, Verb: Crash}})
 		}
 	}
+	if t.power && !t.healing && slices.ContainsFunc(slices.Collect(maps.Values(t.procs)), func(p process) bool { return p.mutated }) {
+		list = append(list, Option{Decision: Decision{Process: Server, Verb: PowerLoss}, Wide: true})
+	}
 	Sort(list)
 	return list
 }
@@ -121,6 +125,8 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 	listing := func(name string) Resource { return Resource("l:" + dirOf(name)) }
 	changed := false
 	switch d.Verb {
+	case PowerLoss:
+		panic("the server lost power, which is not to be tried")
 	case Crash:
 		t.budget--
 		p.down = true

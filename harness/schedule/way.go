@@ -3,7 +3,6 @@ package schedule
 import (
 	"hash/fnv"
 	"slices"
-	"strings"
 )
 
 // A stop is where a schedule of an exhaustive search made a decision, and what
@@ -42,14 +41,6 @@ func (s *stop) process() string {
 // what goes wrong with it.
 func (o Option) of(process string) bool {
 	return o.Process == process || o.Fault() && Program(o.Process) == Program(process)
-}
-
-// wide reports whether an option is a fault of more than one program: of the
-// server, or of a node of which others on offer are.
-func (o Option) wide(others []Option) bool {
-	return o.Fault() && (o.Process == Server || slices.ContainsFunc(others, func(p Option) bool {
-		return strings.HasPrefix(p.Process, o.Process+"/")
-	}))
 }
 
 // A course is the stops of a schedule so far.
