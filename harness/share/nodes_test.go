@@ -407,6 +407,15 @@ func TestDirectoriesAreRemembered(t *testing.T) {
 	s.mu.Unlock()
 	_, err = os.Stat(a + "/new/f")
 	wantErr(t, "in a directory that a restore took away", err, syscall.ENOENT)
+
+	ok(t, os.Chmod(b+"/d", 0o755)) // what was checked when the snapshot was taken no longer is
+	want("/d/moved", "d", "d/moved")
+	want("/d/moved")
+	s.mu.Lock()
+	store.Restore(snap)
+	s.mu.Unlock()
+	want("/d/moved", "d", "d/moved")
+	want("/d/moved", "d/moved")
 }
 
 // A directory of a node alone is a mount of its own beside the shared one.

@@ -312,10 +312,13 @@ func (s *Store) setattr(c cred, i *inode, ch change) syscall.Errno {
 		if c.uid != 0 && !c.member(i.gid) {
 			mode &^= syscall.S_ISGID
 		}
+		was := i.searchable()
 		i.mode = i.mode&syscall.S_IFMT | mode
-		if i.isDir() && !i.searchable() {
+		if i.isDir() && i.searchable() != was {
 			s.treeChanged()
-			s.forgetTree()
+			if was {
+				s.forgetTree()
+			}
 		}
 	}
 	if ch.atime != nil {
