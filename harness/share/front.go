@@ -82,11 +82,13 @@ func (f *front) enter(dir, i *inode, out *fuse.EntryOut) {
 	}
 }
 
-// reaches notes that the names which lead to a directory were read. The kernel may
-// remember them and not have asked, or have come there without a path, but
-// whoever takes one of them away changes what a path leads to.
-func (f *front) reaches(dir *inode) {
+// reaches notes that the names which lead to a directory were read, and the right
+// to look them up. The kernel may remember them and not have asked, or have come
+// there without a path, but whoever takes one of them away, or the right, changes
+// what a path leads to.
+func (f *front) reaches(h *fuse.InHeader, dir *inode) {
 	for dir.isDir() && dir != f.m.top && dir.parent != nil {
+		f.checks(h, dir.parent)
 		f.reads(entryResource(dir.parent, dir.name))
 		dir = dir.parent
 	}
@@ -119,7 +121,7 @@ func (f *front) Lookup(_ <-chan struct{}, h *fuse.InHeader, name string, out *fu
 	if dir == nil {
 		return unknown
 	}
-	f.reaches(dir)
+	f.reaches(h, dir)
 	f.checks(h, dir)
 	f.reads(entryResource(dir, name))
 	i, errno := f.m.store.lookup(f.m.cred(h), dir, name)
@@ -138,7 +140,7 @@ func (f *front) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut
 	if i == nil {
 		return unknown
 	}
-	f.reaches(i)
+	f.reaches(&in.InHeader, i)
 	f.reads(resource("a", i))
 	i.fill(&out.Attr)
 	return fuse.OK
@@ -190,7 +192,7 @@ func (f *front) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut
 	const both = fuse.FATTR_ATIME_NOW | fuse.FATTR_MTIME_NOW
 	ch.explicit = in.Valid&both != both
 
-	f.reaches(i)
+	f.reaches(&in.InHeader, i)
 	f.checks(&in.InHeader, i)
 	errno := f.m.store.setattr(f.m.cred(&in.InHeader), i, ch)
 	if errno != 0 {
@@ -213,7 +215,7 @@ func (f *front) create(h *fuse.InHeader, name string, mode uint32, data []byte, 
 	if dir == nil {
 		return nil, unknown
 	}
-	f.reaches(dir)
+	f.reaches(h, dir)
 	f.checks(h, dir)
 	i, errno := f.m.store.create(f.m.cred(h), dir, name, mode, data)
 	if errno != 0 {
@@ -277,7 +279,7 @@ func (f *front) remove(h *fuse.InHeader, name string, directory bool) fuse.Statu
 	if dir == nil {
 		return unknown
 	}
-	f.reaches(dir)
+	f.reaches(h, dir)
 	f.checks(h, dir)
 	i, errno := f.m.store.remove(f.m.cred(h), dir, name, directory)
 	if errno != 0 {
@@ -306,8 +308,8 @@ func (f *front) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName st
 	if in.Opcode == opRename2 { // the shorter RENAME has none
 		flags = in.Flags
 	}
-	f.reaches(from)
-	f.reaches(to)
+	f.reaches(&in.InHeader, from)
+	f.reaches(&in.InHeader, to)
 	f.checks(&in.InHeader, from)
 	f.checks(&in.InHeader, to)
 	r, errno := f.m.store.rename(f.m.cred(&in.InHeader), from, oldName, to, newName, flags)
@@ -336,7 +338,7 @@ func (f *front) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.
 	if dir == nil || i == nil {
 		return unknown
 	}
-	f.reaches(dir)
+	f.reaches(&in.InHeader, dir)
 	f.checks(&in.InHeader, dir)
 	if errno := f.m.store.hardlink(f.m.cred(&in.InHeader), i, dir, name); errno != 0 {
 		f.reads(entryResource(dir, name))
@@ -354,7 +356,7 @@ func (f *front) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	if i == nil {
 		return unknown
 	}
-	f.reaches(i)
+	f.reaches(&in.InHeader, i)
 	f.checks(&in.InHeader, i)
 	return fuse.Status(f.m.cred(&in.InHeader).permitted(i, in.Mask&7))
 }
@@ -397,7 +399,7 @@ func (f *front) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *f
 		}
 		return status
 	}
-	f.reaches(dir)
+	f.reaches(&in.InHeader, dir)
 	f.checks(&in.InHeader, dir)
 	f.reads(entryResource(dir, name))
 	switch {
@@ -431,7 +433,7 @@ func (f *front) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOu
 	if dir == nil {
 		return unknown
 	}
-	f.reaches(dir)
+	f.reaches(&in.InHeader, dir)
 	f.checks(&in.InHeader, dir)
 	c := f.m.cred(&in.InHeader)
 	if errno := c.mayChange(dir); errno != 0 {
@@ -611,7 +613,7 @@ func (f *front) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) f
 	if i == nil {
 		return unknown
 	}
-	f.reaches(i)
+	f.reaches(&in.InHeader, i)
 	status := f.opens(&in.InHeader, i, in.Flags&^syscall.O_TRUNC)
 	if status != fuse.OK {
 		return status

@@ -36,7 +36,8 @@ type method struct {
 	// of those out. So a rename does not conflict with a stat of another name
 	// in its directory, only with a stat of the directory itself.
 	//
-	// Whatever is about a directory reads the entries of the path to it.
+	// Whatever is about a directory reads the entries of the path to it, and
+	// the right to walk along it.
 	//
 	// "p" is read only for callers that are not root, whom every check lets
 	// pass. Access times do not change by reading.
@@ -64,7 +65,7 @@ var methods = []method{
 	{"Readlink", Pass, "", ""}, // a target never changes
 
 	// Attributes.
-	{"GetAttr", Pass, "ea", ""},
+	{"GetAttr", Pass, "epa", ""},
 	{"Statx", Pass, "", ""}, // not there: the kernel takes GETATTR
 	{"SetAttr", Pass, "ep", "adp"},
 	{"Access", Pass, "ep", ""},

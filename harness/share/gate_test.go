@@ -201,6 +201,18 @@ func TestFootprints(t *testing.T) {
 			return c.Answer(c.request(raw(fuse.ReadIn{InHeader: c.header(15, c.lookup(path)), Fh: fh, Size: 10})))
 		}
 	}
+	chmod := func(path string) step {
+		return func(c *caller) Effect {
+			in := fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{InHeader: c.header(4, c.lookup(path)), Valid: fuse.FATTR_MODE, Mode: 0o700}}
+			return c.Answer(c.request(raw(in)))
+		}
+	}
+	asUser := func(s step) step {
+		return func(c *caller) Effect {
+			c.uid = 1
+			return s(c)
+		}
+	}
 	for _, tc := range []struct {
 		name     string
 		a, b     step
@@ -229,6 +241,11 @@ func TestFootprints(t *testing.T) {
 		{"a write and a lookup of its name", write("f"), lookup("f"), false},
 		{"a write and a stat of the file", write("f"), getattr("f"), true},
 		{"two reads", read("f"), read("f"), false},
+		{"a chmod and a user's failed lookup below the directory", chmod(""), asUser(lookupIn("dir", "n")), true},
+		{"a chmod and a user's listing below the directory", chmod(""), asUser(list("dir")), true},
+		{"a chmod and a user's stat of a directory in the directory", chmod(""), asUser(getattr("dir")), true},
+		{"a chmod and root's stat of a directory in the directory", chmod(""), getattr("dir"), false},
+		{"a chmod and a user's stat of a directory beside", chmod("f"), asUser(getattr("dir")), false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := tc.a(newCaller(t, testStore(t), "shared"))
