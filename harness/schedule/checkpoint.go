@@ -27,19 +27,25 @@ type checkpoint struct {
 // MarshalJSON writes where the search is. Schedules that are under way are
 // written as not planned.
 func (x *Exhaustive) MarshalJSON() ([]byte, error) {
-	x.recall()
-	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root, x.traces, x.pruned, x.bounded, x.wide, x.begun, x.over, x.lost})
+	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.begun, x.over, x.lost})
 }
 
-// recall takes back what was planned and is not heard of.
-func (x *Exhaustive) recall() {
-	for _, p := range append(x.underway, x.chosen...) {
-		if len(p) > 0 {
-			at := p[len(p)-1]
-			at.Branches = at.Branches[:len(at.Branches)-1]
+// heard is a copy of the tree below a point, without the branches that are under
+// way.
+func (p *point) heard() *point {
+	if p == nil {
+		return nil
+	}
+	q := *p
+	q.Branches = nil
+	for _, b := range p.Branches {
+		if !b.underway() {
+			c := *b
+			c.Next = b.Next.heard()
+			q.Branches = append(q.Branches, &c)
 		}
 	}
-	x.underway, x.chosen = nil, nil
+	return &q
 }
 
 var errDamaged = errors.New("it is damaged; begin anew")

@@ -75,6 +75,9 @@ type branch struct {
 
 const noLabel = -1
 
+// underway reports whether the branch is chosen, and nothing was heard of it yet.
+func (b *branch) underway() bool { return b.Label == noLabel && b.Next == nil && !b.Closed }
+
 // A trail is the points and branches that lead from the root to a decision.
 type trail []struct {
 	*point
@@ -141,6 +144,8 @@ func (x *Exhaustive) Account() Account {
 	switch {
 	case x.lost != "":
 		a.Why = x.lost
+	case !x.over && x.root == nil:
+		a.Why = "it was ended at its beginning"
 	case !x.over:
 		a.Why = fmt.Sprintf("it was ended with choices left at %d points", x.root.open())
 	case x.wide > 0:
@@ -161,13 +166,13 @@ func (a Account) String() string {
 	return text + "not complete: " + a.Why
 }
 
-// open counts the points at which something is left to be tried.
+// open counts the points at which something is left to be tried, or under way.
 func (p *point) open() int {
 	if p == nil {
 		return 0
 	}
 	n := 0
-	if len(p.untried()) > 0 {
+	if len(p.untried()) > 0 || slices.ContainsFunc(p.Branches, (*branch).underway) {
 		n++
 	}
 	for _, b := range p.Branches {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -310,6 +311,34 @@ func TestCheckpoint(t *testing.T) {
 		if err := json.Unmarshal([]byte(bad), NewExhaustive(Unbounded)); err == nil {
 			t.Errorf("taken: %.60s", bad)
 		}
+	}
+}
+
+// To write a search down changes nothing of it, and however it is ended, there
+// is something left of it.
+func TestCheckpointIsNoStep(t *testing.T) {
+	search := func(written bool) (plans []string) {
+		x, n := NewExhaustive(Unbounded), 0
+		for !x.Over() {
+			s, learn := Turn(x)
+			if a := x.Account(); x.root != nil && strings.Contains(a.Why, "left at 0 points") {
+				t.Fatalf("schedule %d is under way, and %v", n, a)
+			}
+			if _, err := toys[1].make().play(s); err != nil {
+				t.Fatal(err)
+			}
+			plans = append(plans, fmt.Sprint(s.(*follower).Taken))
+			learn(true)
+			if n++; written && n%5 == 0 {
+				if _, err := json.Marshal(x); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return plans
+	}
+	if diff := cmp.Diff(search(false), search(true)); diff != "" {
+		t.Errorf("written down, it goes another way:\n%s", diff)
 	}
 }
 
