@@ -1,6 +1,8 @@
 package nemesis
 
 import (
+	"maps"
+
 	"screwtape/harness"
 	"screwtape/harness/schedule"
 )
@@ -8,7 +10,8 @@ import (
 // Crash kills programs, at most Budget of them in a schedule, and offers to
 // start again what it killed. A crash is offered only right after a step of
 // the program that others can see: one before that differs in nothing, since
-// a process loses its own state anyway.
+// a process loses its own state anyway. Where a node crashes, which is another's
+// doing, its programs stay down.
 type Crash struct {
 	Budget int
 
@@ -39,11 +42,13 @@ func (c *Crash) Faults(s harness.Situation) []schedule.Option {
 
 // Took counts the crashes.
 func (c *Crash) Took(d schedule.Decision) {
-	switch d.Verb {
-	case schedule.Crash:
+	switch {
+	case d.Verb == schedule.Crash && ofNode(d):
+		maps.DeleteFunc(c.down, func(label string, _ bool) bool { return runsOn(label, d.Process) })
+	case d.Verb == schedule.Crash:
 		c.taken++
 		c.down[d.Process] = true
-	case schedule.Start:
+	case d.Verb == schedule.Start:
 		delete(c.down, d.Process)
 	}
 }

@@ -12,15 +12,14 @@ import (
 type Pause struct {
 	Budget int
 
-	taken  int
-	paused map[string]bool
+	taken int
 }
 
 // Name is "pause".
 func (*Pause) Name() string { return "pause" }
 
 // Reset begins a new schedule.
-func (n *Pause) Reset() { n.taken, n.paused = 0, map[string]bool{} }
+func (n *Pause) Reset() { n.taken = 0 }
 
 // Faults are a pause of each program that has just changed something, since
 // what it does next then comes late, and the end of each pause.
@@ -28,7 +27,7 @@ func (n *Pause) Faults(s harness.Situation) []schedule.Option {
 	var list []schedule.Option
 	for _, p := range s.Processes {
 		switch {
-		case p.Alive && n.paused[p.Label]:
+		case p.Alive && p.Paused:
 			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Label, Verb: schedule.Resume}, Restart: true})
 		case p.Alive && p.Mutated && n.taken < n.Budget:
 			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Label, Verb: schedule.Pause}})
@@ -39,13 +38,7 @@ func (n *Pause) Faults(s harness.Situation) []schedule.Option {
 
 // Took counts the pauses.
 func (n *Pause) Took(d schedule.Decision) {
-	switch d.Verb {
-	case schedule.Pause:
+	if d.Verb == schedule.Pause {
 		n.taken++
-		n.paused[d.Process] = true
-	case schedule.Resume, schedule.Crash:
-		delete(n.paused, d.Process)
-	case schedule.PowerLoss:
-		clear(n.paused)
 	}
 }

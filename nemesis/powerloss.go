@@ -10,8 +10,9 @@ import (
 // PowerLoss takes the power from the file server and all nodes at once, at most
 // Budget times in a schedule: all programs die, what was not synced is gone from the
 // share (share.Store.PowerLoss says what that is), and each program that died may be
-// started again. It is offered once somebody has changed something: right after
-// that, and after whatever the others do until he does more.
+// started again, but on a node that crashes after that, which stays down. It is
+// offered once somebody has changed something: right after that, and after whatever
+// the others do until he does more.
 type PowerLoss struct {
 	Budget int
 
@@ -50,11 +51,13 @@ func (l *PowerLoss) Faults(s harness.Situation) []schedule.Option {
 
 // Took counts the losses.
 func (l *PowerLoss) Took(d schedule.Decision) {
-	switch d.Verb {
-	case schedule.PowerLoss:
+	switch {
+	case d.Verb == schedule.PowerLoss:
 		l.taken++
 		l.down = append(l.down, l.up...)
-	case schedule.Start:
+	case d.Verb == schedule.Crash && ofNode(d):
+		l.down = slices.DeleteFunc(l.down, func(label string) bool { return runsOn(label, d.Process) })
+	case d.Verb == schedule.Start:
 		l.down = slices.DeleteFunc(l.down, func(label string) bool { return label == d.Process })
 	}
 }
