@@ -33,7 +33,8 @@ func (c *command) newAnalyze() *cobra.Command {
 		Short: "Judge a stored run again, without running anything",
 		Long: `Judge a stored run again by its histories, without running anything: that of
 the run and those of its findings, each with what lay on the share in the end.
-The run stays as it is. Without RUN it is the latest one.`,
+The run stays as it is. Without RUN it is the latest one. What setups and truth
+keep is judged while it is played, and not again.`,
 		Example: `  screwtape analyze
   screwtape analyze results/runs/queue/latest --json`,
 		Args: arguments(0, 1, "[RUN]"),
@@ -54,7 +55,10 @@ func (c *command) analyze(dir string, asJSON bool) error {
 	if err != nil {
 		return badArgs{err}
 	}
-	if run.Phase == results.Started {
+	switch {
+	case run.Test.Name == "setups" || run.Test.Name == "truth":
+		return badArgs{fmt.Errorf("%s is a run of %s, which is judged while it is played; play it again, or a tape of it with screwtape replay", dir, run.Test.Name)}
+	case run.Phase == results.Started:
 		return badArgs{fmt.Errorf("%s was killed before it had a history; run the test again", dir)}
 	}
 	report, err := judgeRun(run, dir)

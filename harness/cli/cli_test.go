@@ -308,6 +308,25 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// A run whose parts are judged while they are played is not judged as something
+// else.
+func TestAnalyzeOfOthers(t *testing.T) {
+	for _, name := range []string{"setups", "truth"} {
+		c := &command{out: io.Discard, err: io.Discard, root: t.TempDir()}
+		run, err := results.Create(c.root, results.Test{Name: name})
+		if err == nil {
+			err = run.WriteVerdict(results.Report{Test: name, Verdict: check.Valid})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var bad badArgs
+		if err := c.analyze(run.Dir, false); !errors.As(err, &bad) || !strings.Contains(err.Error(), "is a run of "+name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Whatever can be chosen is described.
 func TestDescriptions(t *testing.T) {
 	for what, list := range map[string]struct {

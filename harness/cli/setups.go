@@ -38,8 +38,9 @@ them, with a tape.
 
 A set-up that is not safe is searched until it shows that, in at most 2,000
 schedules. The others share the budget; one of which every schedule was played is
-complete before that, and 10 schedules at least are drawn of each. Exit code 0 when every set-up came out as expected. Ctrl-C
-ends it, and what there is by then is told and kept.`,
+complete before that, and 10 schedules at least are drawn of each. Exit code 0 when
+every set-up came out as expected. Ctrl-C ends it, and what there is by then is told
+and kept.`,
 		Example: `  screwtape setups
   screwtape setups --budget 10m --markdown >setups.md
   screwtape setups same-slice lists-shared --json`,
@@ -252,7 +253,7 @@ func explored(s results.SetUp) string {
 	switch {
 	case s.Complete:
 		return fmt.Sprintf("all %s", count(s.Traces, "trace"))
-	case s.Expected != "":
+	case s.OK && s.Expected != "":
 		return fmt.Sprintf("shown by schedule %d", s.Schedules)
 	}
 	return fmt.Sprintf("%s, %s; the next is a new one with a chance of %.2g", count(s.Schedules, "schedule"), count(s.Traces, "trace"), s.Residual)

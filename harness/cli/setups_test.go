@@ -51,6 +51,22 @@ func TestSetUpsPage(t *testing.T) {
 	}
 }
 
+// What was shown is told only of what was.
+func TestExplored(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		s    results.SetUp
+	}{
+		{"all 16 traces", results.SetUp{OK: true, Complete: true, Traces: 16}},
+		{"shown by schedule 7", results.SetUp{OK: true, Expected: "split-brain", Schedules: 7}},
+		{"3 schedules, 2 traces; the next is a new one with a chance of 0.5", results.SetUp{Expected: "split-brain", Schedules: 3, Traces: 2, Residual: 0.5}},
+	} {
+		if got := explored(c.s); got != c.want {
+			t.Errorf("%+v: %q, not %q", c.s, got, c.want)
+		}
+	}
+}
+
 // A page tells of what did not come out as expected, and of what is not known.
 func TestOutcomes(t *testing.T) {
 	for _, c := range []struct {
