@@ -49,57 +49,77 @@ func addOutside(a, b []history.Outside) []history.Outside {
 // goes on at once, so how it ends is not seen; what cannot succeed, since a file
 // that it needs is missing or one that it makes is there, is not noted.
 func (w *World) noteOutside(t *Thread, h *node.Held, c *call) {
-	for _, name := range changed(t.tid, h, c) {
+	flags := openFlags(t.tid, h)
+	for _, name := range changed(c, flags) {
 		switch {
 		case !strings.HasPrefix(name, "/"): // a path that could not be read
 		case slices.ContainsFunc(w.test.Scratch, func(dir string) bool { return below(name, dir) }):
-			if w.play != nil {
-				t.proc.host.scratch(name)
-			}
-		default:
+			t.proc.host.scratch(name)
+		case canSucceed(c, flags):
 			w.outside[history.Outside{Path: name, Process: schedule.Program(t.proc.label)}]++
 		}
 	}
 }
 
-// changed are the names among the call's that it changes.
-func changed(tid int, h *node.Held, c *call) []string {
+// changed are the names among the call's that it changes if it succeeds.
+func changed(c *call, flags uint64) []string {
 	last := c.names[len(c.names)-1]
 	switch c.verb {
 	case "unlink", "rmdir", "rename", "chmod", "chown", "utimens", "truncate":
-		if isThere(c.names[0]) {
-			return c.names
-		}
+		return c.names
 	case "mkdir", "mknod", "symlink", "link":
-		if !isThere(last) {
-			return []string{last}
-		}
+		return []string{last}
 	case "open":
-		if opensForChange(tid, h, last) {
+		if opensForChange(last, flags) {
 			return []string{last}
 		}
 	}
 	return nil
 }
 
-// opensForChange reports whether an open(2) of this file makes it or is for
-// writing to it. What is no file is left out: devices, pipes and sockets, a
-// process's own knobs in /proc, and one without a name (O_TMPFILE).
-func opensForChange(tid int, h *node.Held, name string) bool {
-	flags := uint64(unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC) // of creat(2)
+// canSucceed reports whether the files are there that the call needs, and those
+// are not that it makes. What it changes lies outside the scratch: no call changes
+// something on both sides (EXDEV).
+func canSucceed(c *call, flags uint64) bool {
+	last := c.names[len(c.names)-1]
+	switch c.verb {
+	case "mkdir", "mknod", "symlink", "link":
+		return !isThere(last)
+	case "open":
+		info, err := os.Stat(last)
+		if err != nil {
+			return flags&unix.O_CREAT != 0
+		}
+		excluded := flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0
+		return info.Mode().IsRegular() && flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_TRUNC) != 0 && !excluded
+	}
+	return isThere(c.names[0])
+}
+
+// openFlags are the flags of an open(2), or of what does the same.
+func openFlags(tid int, h *node.Held) uint64 {
 	switch h.Nr {
 	case unix.SYS_OPEN:
-		flags = h.Args[1]
+		return h.Args[1]
 	case unix.SYS_OPENAT:
-		flags = h.Args[2]
+		return h.Args[2]
 	case unix.SYS_OPENAT2:
-		how, err := node.ReadWords(tid, h.Args[2], 1)
-		if err != nil {
-			return false
+		if how, err := node.ReadWords(tid, h.Args[2], 1); err == nil {
+			return how[0]
 		}
-		flags = how[0]
+	case unix.SYS_CREAT:
+		return unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC
 	}
+	return 0
+}
+
+// opensForChange reports whether an open(2) with these flags makes the file or is
+// for writing to it. What is no file is left out: devices, pipes and sockets, a
+// process's own knobs in /proc, and one without a name (O_TMPFILE).
+func opensForChange(name string, flags uint64) bool {
 	switch {
+	case flags&(unix.O_CREAT|unix.O_WRONLY|unix.O_RDWR|unix.O_TRUNC) == 0:
+		return false
 	case flags&unix.O_TMPFILE == unix.O_TMPFILE:
 		return false
 	case below(name, "/dev") && !below(name, "/dev/shm") && !below(name, "/dev/mqueue"):
@@ -107,13 +127,7 @@ func opensForChange(tid int, h *node.Held, name string) bool {
 	case below(name, "/proc") && !below(name, "/proc/sys"):
 		return false
 	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return flags&unix.O_CREAT != 0
-	}
-	writes := flags&(unix.O_WRONLY|unix.O_RDWR|unix.O_TRUNC) != 0
-	excluded := flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0
-	return info.Mode().IsRegular() && writes && !excluded
+	return true
 }
 
 // isThere looks in the controller's own root, in which all is as on the nodes,
@@ -129,6 +143,14 @@ func below(name, dir string) bool { return name == dir || strings.HasPrefix(name
 // what it is until then.
 func (h *host) scratch(name string) {
 	if _, ok := h.scratched[name]; !ok {
+		h.scratched[name] = h.lookAt(name)
+	}
+}
+
+// rememberScratch has a schedule begin with what the programs have put into the
+// node's scratch when they were started.
+func (h *host) rememberScratch() {
+	for name := range h.scratched {
 		h.scratched[name] = h.lookAt(name)
 	}
 }
@@ -161,7 +183,7 @@ func (h *host) unchanged() bool {
 // programs that stay up have put there when they were started.
 func (w *World) scratchStays(h *host) bool {
 	return len(w.test.Scratch) == 0 || h.unchanged() && !slices.ContainsFunc(w.programs, func(p *Process) bool {
-		return p.host == h && !p.program.Late && !p.stays()
+		return p.host == h && !p.program.Late && !w.stays(p)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"screwtape/harness/history"
 	"screwtape/harness/schedule"
@@ -76,5 +77,75 @@ func TestScratch(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
 		t.Errorf("%v is left on the machine, %v", left, err)
+	}
+}
+
+func init() {
+	probes["scratch"] = changeScratch
+}
+
+// changeScratch writes a file, and says and changes what is in it whenever it
+// wakes: by the descriptor that it has from the start, or by a rename.
+func changeScratch(args []string) int {
+	p := newProber("absolute")
+	name, other, how := args[0]+"/f", args[0]+"/other", args[1]
+	write := func(fd int, text string) { p.sys(unix.SYS_PWRITE64, fd, raw(text), len(text), 0) }
+	create := func(name string) int {
+		return p.sys(unix.SYS_OPEN, raw(name), unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, 0o644)
+	}
+	f := create(name)
+	write(f, "warm")
+	for {
+		p.sleep(slowSleep)
+		text, err := os.ReadFile(name)
+		fmt.Println(string(text), err)
+		switch how {
+		case "descriptor":
+			write(f, "new!")
+		case "rename":
+			os.WriteFile(other, []byte("new!"), 0o644) // unseen, as any call of Go's runtime
+			p.sys(unix.SYS_RENAME, raw(other), raw(name))
+		}
+	}
+}
+
+// A program that has changed in a schedule what it put into scratch before does
+// not go on into the next one.
+func TestChangedScratchIsMadeAnew(t *testing.T) {
+	for _, how := range []string{"descriptor", "rename"} {
+		t.Run(how, func(t *testing.T) {
+			dir := t.TempDir()
+			program := probeProgram("a", "probe", true, []string{probeName, "scratch", dir, how})
+			program.Horizon = slowSleep + slowSleep/2
+			w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: tableFiles}, Scratch: []string{dir}, Programs: []Program{program}})
+			for i := range 3 {
+				r, err := w.Play(schedule.Canonical(), Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := []history.Line{{Process: "a/probe", Text: "warm <nil>"}, {Process: "a/probe", Text: "new! <nil>"}}
+				if diff := cmp.Diff(want, r.Logs); diff != "" {
+					t.Errorf("schedule %d: %s", i+1, diff)
+				}
+			}
+		})
+	}
+}
+
+// What a prepared process leaves in scratch is gone when the first schedule
+// begins, as when any other does.
+func TestScratchOfPrepared(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: tableFiles}, Scratch: []string{dir},
+		Prepared: []Program{sower("a", "echo >"+dir+"/left")},
+		Programs: []Program{{Node: "a", Name: "one", Fork: "ls " + dir, Late: true, Once: true}}})
+	for i := range 2 {
+		r, err := w.Play(schedule.Canonical(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Logs) > 0 {
+			t.Errorf("schedule %d finds %v", i+1, r.Logs)
+		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // prepared, the clocks at Epoch, every program up, and idle.
 func (w *World) reset(fresh bool) error {
 	for _, p := range w.programs {
-		if fresh || !p.stays() || !w.scratchStays(p.host) {
+		if fresh || !w.stays(p) || !w.scratchStays(p.host) {
 			w.kill(p)
 		}
 	}
@@ -24,10 +24,10 @@ func (w *World) reset(fresh bool) error {
 	if err := w.settle(); err != nil {
 		return err
 	}
-	if err := w.emptyScratch(); err != nil {
+	if err := w.prepareForkers(); err != nil {
 		return err
 	}
-	if err := w.prepareForkers(); err != nil {
+	if err := w.emptyScratch(); err != nil { // also of what the prepared have left, which is there but once
 		return err
 	}
 	w.store.Restore(w.prepared)
@@ -58,6 +58,9 @@ func (w *World) reset(fresh bool) error {
 			t.until, t.rounds = t.sleep, rounds{}
 		}
 	}
+	for _, h := range w.hosts {
+		h.rememberScratch()
+	}
 	return nil
 }
 
@@ -70,11 +73,13 @@ func (w *World) setClocks() {
 }
 
 // stays reports whether a program can go on into the next schedule as if it had
-// just been started: it sleeps, and has nothing that a fresh one would not have.
-// What it forks before it first sleeps a fresh one forks too.
-func (p *Process) stays() bool {
+// just been started: it sleeps, alone, and has nothing that a fresh one would not
+// have. What it forks before it first sleeps a fresh one forks too; a child that
+// lives on is somewhere else by now.
+func (w *World) stays(p *Process) bool {
 	first := p.starts == 1 || p.program.Numberless
-	return p.alive && !p.paused && first && !p.program.Late && p.children == p.settled && len(p.timers) == 0 && p.sleeping()
+	return p.alive && !p.paused && first && !p.program.Late && p.children == p.settled && len(p.timers) == 0 && p.sleeping() &&
+		len(w.family(p)) == 1
 }
 
 // warmUp starts a program and lets it do what it does, alone, until it sleeps.

@@ -64,3 +64,19 @@ func TestNumberlessProgramAsksForItsPID(t *testing.T) {
 		t.Errorf("error %v, want that it asks for its pid", err)
 	}
 }
+
+// A program that has a child, which lives on, does not go on into the next
+// schedule without it.
+func TestProgramWithChildIsStartedAnew(t *testing.T) {
+	p := shell("a", "sh", "sleep 1000 & exec sleep 2000")
+	p.Late, p.Once = false, false
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{p}})
+	for i := range 3 {
+		if err := w.reset(false); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.family(w.programs[0])); n != 2 {
+			t.Errorf("schedule %d begins with %d processes, want 2", i+1, n)
+		}
+	}
+}

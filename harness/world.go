@@ -54,7 +54,7 @@ type host struct {
 	rate      float64           // how fast its clocks run, less 1 ...
 	since     time.Duration     // ... from then on
 	gained    time.Duration     // what they had gained by then
-	scratched map[string]string // what was changed in the scratch since it was emptied, and how it was before
+	scratched map[string]string // what was changed in the scratch since it was emptied, and how it was before the schedule
 }
 
 // A source is a descriptor and what to do when it is readable.
