@@ -48,9 +48,10 @@ func wayOf(p profile.Profile) way {
 		w = way{variant: lock.Flufl, lockName: "master.lck", pidFile: "master.pid", heldStatus: 1,
 			frontEnd: true, sweeps: true, pausesFirst: true, removesPID: true}
 	}
+	w.variant.Bugs = profile.Set{}
 	for bug, ofLock := range map[string]string{"never-expires": "never-break", "no-daily-refresh": "refresh-never"} {
 		if p.Bugs.Has(bug) {
-			w.variant.Bugs = profile.Set{ofLock: true}
+			w.variant.Bugs[ofLock] = true
 		}
 	}
 	return w
