@@ -45,7 +45,7 @@ func (r *queueRunner) dispose(base string, entry pickle.Entry) (again bool, err 
 		return r.giveBack(entry)
 	case r.name == queue.In && l != nil:
 		return r.incoming(l, entry)
-	case r.name != queue.In: // pipeline; of its list's members there is one
+	case r.name == queue.Pipeline && r.lists != "": // of its list's members there is one
 		entry.Meta[r.profile.RecipsKey] = queue.Recipients(r.profile, queue.Member)
 	}
 	return false, r.handOn(entry)
@@ -54,7 +54,8 @@ func (r *queueRunner) dispose(base string, entry pickle.Entry) (again bool, err 
 // openList loads the list that the message is for, without its lock, as every
 // runner does for each message. It gives nil where the runner is not told of
 // lists, and where they lie in a database. An error is [list.ErrNoState] if
-// there is no such list.
+// there is no such list; an entry that names none counts as one of those. (What
+// the originals do with it is not among the facts that were checked.)
 func (r *queueRunner) openList(entry pickle.Entry) (*list.List, error) {
 	if r.lists == "" {
 		return nil, nil
@@ -65,7 +66,10 @@ func (r *queueRunner) openList(entry pickle.Entry) (*list.List, error) {
 		}
 		return nil, nil
 	}
-	name := fmt.Sprint(entry.Meta[r.profile.ListKey])
+	name, ok := entry.Meta[r.profile.ListKey].(string)
+	if !ok {
+		return nil, list.ErrNoState
+	}
 	l := list.Open(r.profile, r.lists+"/"+name, r.locks+"/"+name+".lock", r.lifetime, r.log)
 	return l, l.Load()
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // withList makes the list test, of one member, and puts one message for it into
-// the queue in.
-func (s *stage) withList() {
+// the queue in. Its entry names no recipients, nor what else is left out.
+func (s *stage) withList(leftOut ...string) {
 	s.t.Helper()
 	for _, d := range []string{"lists/test", "locks", "qfiles/in"} {
 		if err := os.MkdirAll(s.root+"/"+d, 0o770); err != nil {
@@ -28,7 +28,11 @@ func (s *stage) withList() {
 		s.t.Fatal(err)
 	}
 	s.write("../lists/test/config.pck", string(data))
-	s.put("m0", func(m pickle.Metadata) { delete(m, s.profile.RecipsKey) })
+	s.put("m0", func(m pickle.Metadata) {
+		for _, key := range append(leftOut, s.profile.RecipsKey) {
+			delete(m, key)
+		}
+	})
 	if err := os.Rename(s.dir+"/out/"+s.x+".pck", s.dir+"/in/"+s.x+".pck"); err != nil {
 		s.t.Fatal(err)
 	}
@@ -84,6 +88,21 @@ var posted = map[string]func(*stage){
 		}
 		s.pass()
 	},
+	// The entry names no list.
+	"no-list-named": func(s *stage) {
+		s.withList(s.profile.ListKey)
+		s.pass()
+	},
+	// A runner that is not told of lists has the recipients that the entry names,
+	// and sets aside one that names none.
+	"without-lists": func(s *stage) {
+		s.withList()
+		for _, name := range s.profile.Queues {
+			r := s.serving(name)
+			r.lists = ""
+			r.run(true, false)
+		}
+	},
 	// The list cannot be read.
 	"unreadable-list": func(s *stage) {
 		s.withList()
@@ -124,11 +143,18 @@ var posted = map[string]func(*stage){
 		sys.Trace = nil
 		s.posts()
 	},
-	// What was shunted is mended, and put back to where it came from.
+	// When the list is there again, what was shunted for want of it is put back to
+	// where it came from, and delivered.
 	"unshunt": func(s *stage) {
 		s.withList()
-		s.put("m1", func(m pickle.Metadata) { delete(m, s.profile.RecipsKey) })
+		s.put("m1")
+		there, gone := s.root+"/lists/test", s.root+"/lists/gone"
+		name := s.profile.List
+		os.Rename(there, gone)
+		s.profile.List = "nowhere"
 		s.serving(queue.Out).run(true, false)
+		os.Rename(gone, there)
+		s.profile.List = name
 		s.unshunt()
 		s.serving(queue.Out).run(true, false)
 	},
