@@ -5,7 +5,7 @@ import "screwtape/runner/profile"
 // Bugs are the faults that can be planted in the handling of a list's state.
 var Bugs = []profile.Bug{
 	{Name: "id-not-advanced", Does: "the next request gets the same number", Shows: "lost-update", Needs: "hold"},
-	{Name: "last-first", Does: "config.pck.last is read before config.pck", Shows: "lost-update"},
+	{Name: "last-first", Does: "config.pck.last is read before config.pck, and put in its place", Shows: "lost-update"},
 	{Name: "last-kept", Does: "config.pck.last is not removed before the link, which fails", Shows: "stranded"},
 	{Name: "no-lock", Does: "the list is not locked", Shows: "lost-update"},
 	{Name: "no-reload", Does: "a state that was read before the lock was taken is not read again", Shows: "lost-update", Needs: "preload"},
