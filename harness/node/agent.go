@@ -121,6 +121,7 @@ func agent(control *wire) error {
 			return err // the controller is gone
 		}
 		if l.NextPID != 0 {
+			awaitTaken()
 			if err := setLastPID(l.NextPID - 1); err != nil {
 				return err
 			}
@@ -233,12 +234,13 @@ var lastPID = sync.OnceValue(func() int {
 	return fd
 })
 
+// setLastPID has the kernel give out the number after pid next. Call awaitTaken
+// before.
 func setLastPID(pid int) error {
 	fd := lastPID()
 	if fd < 0 {
 		return nil
 	}
-	awaitTaken(fd)
 	promised = strconv.Itoa(pid)
 	text := []byte(promised)
 	// A raw call: during any other the Go runtime may hand the processor on,
@@ -255,8 +257,12 @@ var promised string
 
 // awaitTaken waits until the number after the one that was set last has been
 // given out: whoever it is for was only just let go. A fork that failed takes
-// none, so it does not wait for ever.
-func awaitTaken(fd int) {
+// none, so it waits for 20,000 pauses at most, which are one to two seconds.
+func awaitTaken() {
+	fd := lastPID()
+	if fd < 0 {
+		return
+	}
 	pause := unix.Timespec{Nsec: 50_000}
 	for range 20_000 {
 		var text [16]byte
@@ -270,6 +276,7 @@ func awaitTaken(fd int) {
 
 // start forks the program with the pid it shall have.
 func start(o order, null int) error {
+	awaitTaken()
 	awaitFree(o.PID)
 	defer reaping.Unlock()
 	if err := setLastPID(o.PID - 1); err != nil {
@@ -315,7 +322,8 @@ func awaitFree(pid int) {
 }
 
 // reap waits for every child, also those that a program left behind. Without
-// any it waits until one is born.
+// any it waits until one is born. One that could not execute its program is seen
+// here and reaped by who started it, so that there may be none any more.
 func reap(control *wire, born <-chan struct{}) {
 	for {
 		var status unix.WaitStatus
@@ -323,13 +331,13 @@ func reap(control *wire, born <-chan struct{}) {
 		err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if err == nil {
 			reaping.Lock()
-			pid, err = unix.Wait4(-1, &status, 0, nil)
+			pid, err = unix.Wait4(-1, &status, unix.WNOHANG, nil)
 			reaping.Unlock()
 		}
-		switch err {
-		case nil:
+		switch {
+		case pid > 0:
 			control.send(report{PID: pid, Status: int(status)})
-		case unix.ECHILD:
+		case err == unix.ECHILD:
 			<-born
 		}
 	}

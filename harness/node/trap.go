@@ -129,6 +129,9 @@ func program(f Filter) []unix.SockFilter {
 		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 		answer = unix.BPF_RET | unix.BPF_K
 	)
+	if f == Direct && relocated() {
+		f = Plain
+	}
 	prog := []unix.SockFilter{
 		{Code: load, K: 4}, // seccomp_data.arch
 		{Code: equal, K: unix.AUDIT_ARCH_X86_64, Jt: 1},
@@ -189,9 +192,6 @@ func directFilter() []unix.SockFilter {
 		answer = unix.BPF_RET | unix.BPF_K
 		ip     = 8 // seccomp_data.instruction_pointer
 	)
-	if relocated() {
-		return nil
-	}
 	at := uint64(direct.Address())
 	return []unix.SockFilter{
 		{Code: equal, K: unix.SYS_EXIT_GROUP, Jt: 6},
