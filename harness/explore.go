@@ -178,6 +178,15 @@ const (
 	mostBatch  = 16
 )
 
+// Worlds is how many of so many worlds, the campaign's own among them, have
+// something to do: there are no more schedules at a time than a batch has.
+func (c Campaign) Worlds(n int) int {
+	if c.Schedules > 0 {
+		n = min(n, c.Schedules)
+	}
+	return min(n, mostBatch)
+}
+
 // plan plans a batch.
 func (s *exploration) plan() (tasks []task) {
 	size := min(max(s.out.Schedules, leastBatch), mostBatch)

@@ -126,8 +126,8 @@ func (c *command) setUps(ctx context.Context, ids []string, o *setUpsOptions) er
 }
 
 // try searches one set-up, for as long as its share of the budget if it is safe.
-func (o *setUpsOptions) try(ctx context.Context, c *command, run *results.Run, s workloads.SetUp, share time.Duration, report *results.Report) (tried results.SetUp, err error) {
-	tried = results.SetUp{ID: s.ID, Is: s.Is, Promise: s.Promise, Faults: s.Faults, Expected: s.Shows}
+func (o *setUpsOptions) try(ctx context.Context, c *command, run *results.Run, s workloads.SetUp, share time.Duration, report *results.Report) (results.SetUp, error) {
+	tried := results.SetUp{ID: s.ID, Is: s.Is, Promise: s.Promise, Faults: s.Faults, Expected: s.Shows}
 	test, err := s.Test()
 	if err != nil {
 		return tried, err
@@ -146,24 +146,11 @@ func (o *setUpsOptions) try(ctx context.Context, c *command, run *results.Run, s
 			return tried, err
 		}
 	}
-	others, err := startWorlds(node.CPUs(), test.Header)
-	defer func() { err = others.end(err) }()
-	if err != nil {
-		return tried, err
-	}
-	w, err := harness.NewWorld(test)
+	w, out, err := c.explore(ctx, run, test, node.CPUs(), campaign)
 	if err != nil {
 		return tried, err
 	}
 	defer w.Close()
-	progress := newProgress(c.err, run, campaign.Schedules)
-	defer progress.clear()
-	campaign.Peers, campaign.Progress = others.peers(), progress.show
-	out, err := w.Explore(ctx, campaign)
-	progress.clear()
-	if err != nil {
-		return tried, err
-	}
 	tried.Schedules, tried.Traces, tried.Complete, tried.Residual = out.Schedules, out.Coverage.Traces(), out.Complete(), out.Coverage.Residual()
 	tried.Injected, tried.Seconds = out.Faults, out.Seconds
 	report.Schedules += out.Schedules
@@ -242,6 +229,8 @@ func comesOut(s results.SetUp) string {
 		return "safe"
 	case s.OK:
 		return "NOT SAFE: " + s.Expected
+	case s.Why != "" && len(s.Observed) > 0:
+		return "unknown: " + s.Why + "; seen: " + strings.Join(s.Observed, ", ")
 	case s.Why != "":
 		return "unknown: " + s.Why
 	}

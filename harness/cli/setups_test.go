@@ -77,6 +77,8 @@ func TestOutcomes(t *testing.T) {
 		{"**not safe**: split-brain", results.SetUp{OK: true, Expected: "split-brain", Observed: []string{"split-brain"}}},
 		{"**not as expected**: lost-message, stray-copy", results.SetUp{Observed: []string{"lost-message", "stray-copy"}}},
 		{"**unknown**: crash never happened", results.SetUp{Why: "crash never happened"}},
+		{"**unknown**: lost-message did not come in 9 schedules; seen: stray-copy", results.SetUp{Expected: "lost-message",
+			Observed: []string{"stray-copy"}, Why: "lost-message did not come in 9 schedules"}},
 	} {
 		if got := outcome(c.s); got != c.want {
 			t.Errorf("%+v: %q, not %q", c.s, got, c.want)

@@ -120,7 +120,7 @@ func searchName(name string) string {
 	return name
 }
 
-func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions) (err error) {
+func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions) error {
 	search, err := o.search()
 	if err != nil {
 		return badArgs{err}
@@ -142,24 +142,12 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 	if err != nil {
 		return err
 	}
-	others, err := startWorlds(cmp.Or(o.worlds, node.CPUs()), test.Header)
-	defer func() { err = others.end(err) }()
-	if err != nil {
-		return err
-	}
-	w, err := harness.NewWorld(test)
+	w, out, err := c.explore(ctx, run, test, cmp.Or(o.worlds, node.CPUs()), harness.Campaign{Search: search, Schedules: o.schedules, Budget: o.budget,
+		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Cause: !o.noShrink, Checkpoint: o.checkpoint, Before: o.before})
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	progress := newProgress(c.err, run, o.schedules)
-	defer progress.clear()
-	out, err := w.Explore(ctx, harness.Campaign{Search: search, Schedules: o.schedules, Budget: o.budget,
-		Stale: o.stale, Fresh: o.fresh, Shrink: !o.noShrink, Cause: !o.noShrink, Checkpoint: o.checkpoint, Before: o.before, Peers: others.peers(), Progress: progress.show})
-	progress.clear()
-	if err != nil {
-		return err
-	}
 	calm, err := undisturbed(w, test)
 	if err != nil {
 		return err
@@ -176,6 +164,29 @@ func (c *command) test(ctx context.Context, flags *pflag.FlagSet, o *testOptions
 		o.tell(c.out, run, report, out)
 	}
 	return exitFor(report.Verdict)
+}
+
+// explore searches a test with so many worlds at most, and shows how far it is. The
+// first of them is for the caller, to close.
+func (c *command) explore(ctx context.Context, run *results.Run, t *harness.Test, most int, campaign harness.Campaign) (_ *harness.World, _ *harness.Outcome, err error) {
+	others, err := startWorlds(campaign.Worlds(most), t.Header)
+	defer func() { err = others.end(err) }()
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := harness.NewWorld(t)
+	if err != nil {
+		return nil, nil, err
+	}
+	progress := newProgress(c.err, run, campaign.Schedules)
+	defer progress.clear()
+	campaign.Peers, campaign.Progress = others.peers(), progress.show
+	out, err := w.Explore(ctx, campaign)
+	if err != nil {
+		w.Close()
+		return nil, nil, err
+	}
+	return w, out, nil
 }
 
 // undisturbed plays the schedule in which nothing goes wrong, for the record

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,7 @@ import (
 
 // A world is a process that plays schedules of our test beside us.
 type world struct {
+	name   string
 	cmd    *exec.Cmd
 	pipe   io.Closer
 	peer   *harness.Peer
@@ -29,7 +31,7 @@ type world struct {
 func startWorlds(n int, h schedule.Header) (worlds, error) {
 	var list worlds
 	for i := 2; i <= n; i++ {
-		w := &world{cmd: exec.Command("/proc/self/exe", worldVerb)}
+		w := &world{name: fmt.Sprintf("world %d", i), cmd: exec.Command("/proc/self/exe", worldVerb)}
 		w.cmd.Args[0] = os.Args[0]
 		w.cmd.Stderr = &w.stderr
 		to, err := w.cmd.StdinPipe()
@@ -40,14 +42,13 @@ func startWorlds(n int, h schedule.Header) (worlds, error) {
 		if err != nil {
 			return list, err
 		}
-		name := fmt.Sprintf("world %d", i)
 		if err := node.Beside(w.cmd, i); err != nil {
-			return list, fmt.Errorf("start %s: %w", name, err)
+			return list, fmt.Errorf("start %s: %w", w.name, err)
 		}
 		list = append(list, w)
 		w.pipe = to
-		if w.peer, err = harness.NewPeer(name, h, to, from); err != nil {
-			return list, fmt.Errorf("%s: %w", name, err)
+		if w.peer, err = harness.NewPeer(w.name, h, to, from); err != nil {
+			return list, fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
 	return list, nil
@@ -63,13 +64,19 @@ func (list worlds) peers() []*harness.Peer {
 	return peers
 }
 
-// end ends the worlds, and adds to an error what they said.
+// end ends the worlds, all at once, and adds to an error how they ended and what
+// they said.
 func (list worlds) end(err error) error {
 	for _, w := range list {
 		w.pipe.Close()
+	}
+	for _, w := range list {
 		ended := w.cmd.Wait()
-		if err != nil && (ended != nil || w.stderr.Len() > 0) {
-			err = fmt.Errorf("%w\n%s: %v\n%s", err, w.cmd.Args[1], ended, &w.stderr)
+		if err != nil && ended != nil {
+			err = fmt.Errorf("%w\n%s: %v", err, w.name, ended)
+		}
+		if said := strings.TrimSpace(w.stderr.String()); err != nil && said != "" {
+			err = fmt.Errorf("%w\n%s says: %s", err, w.name, said)
 		}
 	}
 	return err
