@@ -36,7 +36,7 @@ type chance struct {
 	faults int                   // taken so far
 	steps  int                   // decisions so far
 	back   map[string]homecoming // of each crashed process
-	alone  string                // the process that came back and has the others wait until it sleeps, or ""
+	alone  Decision              // the start of what came back and has the others wait until it sleeps, or none
 }
 
 // One schedule in faultless goes without a fault, if nothing but chance
@@ -98,7 +98,7 @@ func (c *chance) candidates(options []Option) []int {
 		case o.Fault():
 		case !o.Restart:
 			list = append(list, i)
-			if o.Process == c.alone && o.Verb != Wake {
+			if c.alone.Concerns(Program(o.Process)) && !o.timely() {
 				own = append(own, i)
 			}
 		default:
@@ -127,13 +127,13 @@ func (c *chance) candidates(options []Option) []int {
 func (c *chance) Done(d Decision, f Footprint) error {
 	c.steps++
 	if d.Verb == Start {
-		if c.alone = ""; c.back[d.Process] == now && c.rng.IntN(2) == 0 {
-			c.alone = d.Process
+		if c.alone = (Decision{}); c.back[d.Process] == now && c.rng.IntN(2) == 0 {
+			c.alone = d
 		}
 		delete(c.back, d.Process) // the next crash draws anew
 	}
-	if d.Verb == Wake && d.Process == c.alone {
-		c.alone = ""
+	if d.timely() && c.alone.Concerns(Program(d.Process)) {
+		c.alone = Decision{}
 	}
 	if d.Answer() || changes(f) {
 		for _, process := range slices.Sorted(maps.Keys(c.back)) {

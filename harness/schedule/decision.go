@@ -34,6 +34,13 @@ func Program(label string) string {
 	return node + "/" + program
 }
 
+// Concerns reports whether the decision is about a program, by its label: about
+// that itself, or its node, or all nodes.
+func (d Decision) Concerns(program string) bool {
+	who := Program(d.Process)
+	return who == program || strings.HasPrefix(program, who+"/") || d.Verb == PowerLoss
+}
+
 // Verbs that are no system calls.
 const (
 	Deliver = "deliver" // the mail sink takes the message: Names[0] is its id

@@ -104,13 +104,13 @@ func (f *follower) lose(at int, there []Option) {
 }
 
 // goesOn is the call that belongs to the wake-up before it, negative if there
-// is none.
+// is none. An alarm is none: it has a time of its own.
 func (f *follower) goesOn(options []Option) int {
 	if len(f.done.Step) != 1 || f.done.Step[0].Verb != Wake {
 		return -1
 	}
 	return slices.IndexFunc(options, func(o Option) bool {
-		return o.Process == f.done.Step[0].Process && o.free() && o.Verb != Wake
+		return o.Process == f.done.Step[0].Process && o.free() && !o.timely()
 	})
 }
 

@@ -1,9 +1,6 @@
 package schedule
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // rounds are what each program has seen since it last woke, by its label. One
 // that polls and finds what it found before has done nothing; so it need not be
@@ -47,7 +44,7 @@ func (r rounds) took(e execution) (looked []Resource) {
 		r[program] = &round{looked: map[Resource]bool{}}
 	case first.Verb == Start:
 		for other := range r {
-			if other == program || strings.HasPrefix(other, program+"/") {
+			if first.Concerns(other) {
 				delete(r, other)
 			}
 		}

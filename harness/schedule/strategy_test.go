@@ -447,3 +447,49 @@ func TestPCTMiss(t *testing.T) {
 		}
 	}
 }
+
+// A timer that could run out is nothing that a process is at: it is no part of a
+// wake-up, nobody is kept waiting by it, and it keeps nobody waiting.
+func TestAlarmIsNoCall(t *testing.T) {
+	alarm := Option{Decision: Decision{Process: "a/p", Verb: Alarm}, Early: true}
+	call := Option{Decision: Decision{Process: "a/p", Verb: "open"}}
+	other := Option{Decision: Decision{Process: "b/p", Verb: "open"}}
+	woken := &follower{done: execution{Step: []Decision{{Process: "a/p", Verb: Wake}}}}
+	if got := woken.goesOn([]Option{alarm, call, other}); got != 1 {
+		t.Errorf("a wake-up goes on with option %d", got)
+	}
+	if got := woken.goesOn([]Option{alarm, other}); got >= 0 {
+		t.Errorf("a wake-up after which nothing is called goes on with option %d", got)
+	}
+	c := course{{Options: []Option{call}, texts: texts([]Option{call}), Taken: call.Decision.String()}}
+	for _, test := range []struct {
+		options []Option
+		want    bool
+	}{{[]Option{alarm, other}, false}, {[]Option{alarm, call, other}, true}} {
+		if got := c.preempts(1, &stop{Options: test.options, texts: texts(test.options)}, other.Decision.String()); got != test.want {
+			t.Errorf("of %v, the other's call preempts: %v", test.options, got)
+		}
+	}
+	back := newChance("test", Draw{})
+	back.alone = Decision{Process: "a/p", Verb: Start}
+	if got := fmt.Sprint(back.candidates([]Option{alarm, other})); got != "[0 1]" {
+		t.Errorf("while what came back sleeps: %v", got)
+	}
+}
+
+// Who came back is alone with its children and threads, and a node with its
+// programs.
+func TestAlone(t *testing.T) {
+	options := []Option{{Decision: Decision{Process: "a/p.1#2", Verb: "open"}}, {Decision: Decision{Process: "b/p", Verb: "open"}}}
+	for _, back := range []string{"a/p", "a"} {
+		c := newChance("test", Draw{})
+		c.alone = Decision{Process: back, Verb: Start}
+		if got := fmt.Sprint(c.candidates(options)); got != "[0]" {
+			t.Errorf("%s came back, and %v goes on", back, got)
+		}
+		c.Done(Decision{Process: "a/p", Verb: Alarm}, Footprint{})
+		if got := fmt.Sprint(c.candidates(options)); got != "[0 1]" {
+			t.Errorf("%s sleeps, and %v goes on", back, got)
+		}
+	}
+}

@@ -76,7 +76,7 @@ func (c course) preempts(i int, s *stop, option string) bool {
 	if at < 0 || s.Options[at].of(last) {
 		return false
 	}
-	return slices.ContainsFunc(s.Options, func(o Option) bool { return o.Process == last && o.free() && o.Verb != Wake })
+	return slices.ContainsFunc(s.Options, func(o Option) bool { return o.Process == last && o.free() && !o.timely() })
 }
 
 // Bounds leave schedules out. Negative is no bound.
