@@ -40,8 +40,10 @@ type Progress struct {
 	Found             []string // kinds, in the order in which they were found
 	Elapsed           time.Duration
 	// Of an exhaustive search, an estimate of the share of schedules that was
-	// played, and what that was when this campaign began.
+	// played; and what that was when this campaign began, or the search began
+	// anew, and when that was.
 	Explored, Resumed float64
+	Since             time.Duration
 }
 
 // A Finding is the first schedule that showed an anomaly of its kind.
@@ -95,7 +97,8 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 	o := &Outcome{Counts: map[string]int{}, Faults: map[string]int{}}
 	s := &exploration{World: w, ctx: ctx, Campaign: c, out: o, began: time.Now()}
 	if s.exhaustive, _ = c.Search.(*schedule.Exhaustive); s.exhaustive != nil {
-		s.resumed = s.exhaustive.Account().Explored
+		a := s.exhaustive.Account()
+		s.explored, s.resumed, s.begun = a.Explored, a.Explored, a.Begun
 	}
 	for o.Stopped == "" {
 		if err := s.batch(); err != nil {
@@ -138,6 +141,8 @@ type exploration struct {
 	stale      int     // schedules since the last new trace
 	explored   float64 // see Progress, as of the last batch
 	resumed    float64 // see Progress
+	since      time.Duration
+	begun      int // how often the search began anew, as of then
 }
 
 // batch plays some schedules, and says in the outcome's Stopped if these were
@@ -150,25 +155,24 @@ func (s *exploration) batch() error {
 	tasks := s.plan()
 	first := o.Schedules
 	list, failed := s.playAll(s.Peers, tasks, func() bool { return s.hurried() != "" })
-	for _, p := range list {
-		if s.shown() || s.Stale > 0 && s.stale >= s.Stale {
-			break // what was played beyond that is as if it had not been
-		}
-		if err := s.take(p); err != nil {
-			return err
-		}
-	}
-	if failed != nil {
-		return fmt.Errorf("schedule %d: %w", o.Schedules+1, failed)
+	if err := s.takeAll(list, failed); err != nil {
+		return err
 	}
 	if s.exhaustive == nil {
 		return nil
 	}
-	s.explored = s.exhaustive.Account().Explored
+	s.estimate(s.exhaustive.Account(), time.Since(s.began))
 	if o.Schedules/checkpointEvery > first/checkpointEvery {
 		return s.checkpoint(s.test, o, s.exhaustive)
 	}
 	return nil
+}
+
+// estimate takes in how far an exhaustive search has come after so long.
+func (s *exploration) estimate(a schedule.Account, elapsed time.Duration) {
+	if s.explored = a.Explored; a.Begun > s.begun {
+		s.begun, s.resumed, s.since = a.Begun, 0, elapsed
+	}
 }
 
 // A batch has as many schedules as there were before it, within these bounds: a
@@ -204,6 +208,23 @@ func (s *exploration) plan() (tasks []task) {
 	return tasks
 }
 
+// takeAll takes in what came of schedules, and that the one after them failed, if it
+// did. What was played when no more was wanted is as if it had not been.
+func (s *exploration) takeAll(list []*played, failed error) error {
+	for _, p := range list {
+		if s.contented() {
+			break
+		}
+		if err := s.take(p); err != nil {
+			return err
+		}
+	}
+	if failed != nil && !s.contented() {
+		return fmt.Errorf("schedule %d: %w", s.out.Schedules+1, failed)
+	}
+	return nil
+}
+
 // take takes in what came of a schedule.
 func (s *exploration) take(p *played) error {
 	o := s.out
@@ -213,7 +234,7 @@ func (s *exploration) take(p *played) error {
 	if s.stale++; fresh {
 		s.stale = 0
 	}
-	if o.Schedules%twiceEvery == 0 {
+	if p.Twice {
 		o.Twice++
 		if p.Divergence != "" {
 			o.Divergences = append(o.Divergences, fmt.Sprintf("schedule %d: %s", o.Schedules, p.Divergence))
@@ -223,7 +244,7 @@ func (s *exploration) take(p *played) error {
 		return err
 	}
 	if s.Progress != nil {
-		s.Progress(Progress{o.Schedules, o.Coverage.Traces(), o.kinds(), time.Since(s.began), s.explored, s.resumed})
+		s.Progress(Progress{o.Schedules, o.Coverage.Traces(), o.kinds(), time.Since(s.began), s.explored, s.resumed, s.since})
 	}
 	return nil
 }
@@ -237,7 +258,7 @@ func (s *exploration) over() string {
 		return "found"
 	case s.Schedules > 0 && s.out.Schedules >= s.Schedules:
 		return "schedules"
-	case s.Stale > 0 && s.stale >= s.Stale:
+	case s.withered():
 		return "stale"
 	}
 	return s.hurried()
@@ -245,6 +266,13 @@ func (s *exploration) over() string {
 
 // shown reports whether what was looked for was found.
 func (s *exploration) shown() bool { return s.Until != "" && s.out.has(s.Until, true) }
+
+// withered reports whether nothing new came for as long as was asked for.
+func (s *exploration) withered() bool { return s.Stale > 0 && s.stale >= s.Stale }
+
+// contented reports whether no more schedules are wanted, in the middle of a batch
+// too.
+func (s *exploration) contented() bool { return s.shown() || s.withered() }
 
 // hurried says what ends the campaign in the middle of a batch, or "".
 func (s *exploration) hurried() string {

@@ -30,6 +30,7 @@ type played struct {
 	Bounded    string
 	Verdict    check.Verdict
 	Tape       *schedule.Tape    // where the verdict names anomalies
+	Twice      bool              // as the task has it
 	Divergence string            // what was different the second time
 	Outside    []history.Outside // of the world so far; see World.Outside
 	Failed     string            // how the harness failed
@@ -43,7 +44,7 @@ func (w *World) perform(t task) (*played, error) {
 		return nil, err
 	}
 	p := &played{Lesson: player.Lesson(), Trace: r.Trace, End: w.end(r), Pairs: pairs(r), Steps: len(r.Steps),
-		Faults: r.Faults, Bounded: r.Bounded, Verdict: r.Verdict}
+		Faults: r.Faults, Bounded: r.Bounded, Verdict: r.Verdict, Twice: t.Twice}
 	if len(r.Kinds()) > 0 {
 		p.Tape = r.Tape
 	}

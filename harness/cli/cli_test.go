@@ -155,6 +155,23 @@ func TestProgress(t *testing.T) {
 	told("\r\x1b[K")
 }
 
+func TestTimeLeft(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		p    harness.Progress
+	}{
+		{"time left: not to be estimated yet", harness.Progress{Explored: 0.5, Resumed: 0.5, Elapsed: time.Minute}},
+		{"estimated time left: at least 3m0s", harness.Progress{Explored: 0.25, Elapsed: time.Minute}},
+		{"estimated time left: at least 2m0s", harness.Progress{Explored: 0.5, Resumed: 0.25, Elapsed: time.Minute}},
+		{"estimated time left: at least 1m30s", harness.Progress{Explored: 0.25, Elapsed: time.Minute, Since: 30 * time.Second}}, // it began anew
+		{"estimated time left: more than a year", harness.Progress{Explored: 1e-9, Elapsed: time.Minute}},
+	} {
+		if got := timeLeft(c.p); got != c.want {
+			t.Errorf("%+v: %s", c.p, got)
+		}
+	}
+}
+
 func TestVerdictOfACampaign(t *testing.T) {
 	finding := func(allowed, confirmed bool) harness.Finding {
 		return harness.Finding{Anomaly: check.Anomaly{Kind: "lost-message"}, Allowed: allowed, Confirmed: confirmed}

@@ -88,7 +88,7 @@ func timeLeft(p harness.Progress) string {
 	if done <= 0 {
 		return "time left: not to be estimated yet"
 	}
-	left := p.Elapsed.Seconds() * (1 - p.Explored) / done
+	left := (p.Elapsed - p.Since).Seconds() * (1 - p.Explored) / done
 	const year = 365 * 24 * 3600
 	if left > year {
 		return "estimated time left: more than a year"
