@@ -38,7 +38,6 @@ type inquiry struct {
 	before  [][]bool // before[j][i]: i comes before j by what they touch
 	names   map[string]string
 	alone   map[string]bool // nodes with one program
-	tried   int
 }
 
 // FindCause turns, in the schedule that shows an anomaly, each two neighbouring
@@ -88,7 +87,6 @@ func (q *inquiry) play(s schedule.Strategy) (bool, error) {
 	if err := q.ctx.Err(); err != nil {
 		return false, err
 	}
-	q.tried++
 	r, err := q.w.Play(s, Options{Fresh: true})
 	if err != nil {
 		return false, err

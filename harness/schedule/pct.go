@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// PCT is probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi and
+// A pct makes a schedule by probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi and
 // Nagarakatte, "A randomized scheduler with probabilistic guarantees of finding
 // bugs", ASPLOS 2010): processes have random priorities, the highest that can
 // go on does, and at depth-1 random steps the one that would go on falls below
@@ -15,11 +15,15 @@ import (
 // Two things are not in the paper. A fault has a point of its own. And a
 // process that wakes a second time falls to the bottom, or a program that
 // polls would starve those below it for ever.
-func PCT(depth int, d Draw) Strategy { return newPCT(depth, d) }
-
-// NewPCT returns the search by PCT schedules of one depth, 2 or 3. The length
-// that change points are drawn from is learnt from earlier schedules.
-func NewPCT(seed uint64, depth int) Search { return newSearch(pctName(depth), seed) }
+//
+// The length that change points are drawn from is learnt from earlier schedules.
+type pct struct {
+	chance
+	changes  map[int]bool       // the steps before which a priority falls
+	priority map[string]float64 // by process: from 1 at first, below 1 after a change, below 0 after a second wake-up
+	woken    map[string]bool
+	floor    float64 // the lowest priority so far
+}
 
 // PCTBound is the least chance that one PCT schedule meets a bug of the given
 // depth among so many processes and steps: 1/(n k^(d-1)). It holds only where
@@ -52,14 +56,6 @@ func PCTMiss(s Search, processes, steps, depth int) float64 {
 
 func pctName(depth int) string {
 	return fmt.Sprintf("pct%d", depth)
-}
-
-type pct struct {
-	chance
-	changes  map[int]bool       // the steps before which a priority falls
-	priority map[string]float64 // by process: from 1 at first, below 1 after a change, below 0 after a second wake-up
-	woken    map[string]bool
-	floor    float64 // the lowest priority so far
 }
 
 func newPCT(depth int, d Draw) *pct {

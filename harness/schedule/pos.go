@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// POS is partial order sampling (Yuan, Yang and Gu, "Partial order aware
+// A pos makes a schedule by partial order sampling (Yuan, Yang and Gu, "Partial order aware
 // concurrency sampling", CAV 2018): every pending step has a random priority,
 // the highest is done, and the pending ones that conflict with it draw anew.
 // That samples the orders of conflicting steps more evenly than a walk does,
@@ -13,11 +13,6 @@ import (
 //
 // What a pending step will touch is not known before it runs, so conflicts are
 // told by verb and names.
-func POS(d Draw) Strategy { return newPOS(d) }
-
-// NewPOS returns the search by partial order sampling.
-func NewPOS(seed uint64) Search { return newSearch("pos", seed) }
-
 type pos struct {
 	chance
 	pending map[string]float64 // priority of each pending step, by its text

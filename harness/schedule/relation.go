@@ -22,7 +22,6 @@ type relation struct {
 	known  map[[2]int]bool // what depend has answered, the smaller number first
 	clock  Clock
 	grew   bool // an answer has become wrong
-
 }
 
 // A Clock says where it matters how late it is. Its zero value is nowhere.
@@ -154,7 +153,6 @@ func (r *relation) learn(e execution) int {
 		r.add(l)
 	}
 	if known && r.labels[id].merge(l) {
-
 		r.check(func(pair [2]int) bool { return pair[0] == id || pair[1] == id })
 	}
 	if r.clock.learn(e.Touched) {
@@ -168,7 +166,6 @@ func (r *relation) add(l *label) {
 		r.index, r.known = map[string]int{}, map[[2]int]bool{}
 	}
 	r.index[l.Text] = len(r.labels)
-
 	r.labels = append(r.labels, l)
 }
 

@@ -97,30 +97,24 @@ func TestSeeds(t *testing.T) {
 
 // A schedule can be made again alone, from what its strategy says of itself.
 func TestAgain(t *testing.T) {
-	for _, test := range []struct {
-		search Search
-		again  func(Draw) Strategy
-	}{
-		{NewRandom(7), Random},
-		{NewPCT(7, 3), func(d Draw) Strategy { return PCT(3, d) }},
-		{NewPOS(7), POS},
-	} {
+	for _, c := range catalogue {
+		search := newSearch(c.name, 7)
 		for i := range 50 {
-			plan, _ := test.search.Next()
+			plan, _ := search.Next()
 			s := plan.Player()
 			w := played(t, s, 1)
 			draw := plan.Draw
 			if draw.Schedule != i || draw.Seed != 7 {
 				t.Fatalf("%s is schedule %d", s, i)
 			}
-			again := test.again(draw)
+			again := c.make(draw)
 			if got, want := played(t, again, 1).tape().String(), w.tape().String(); got != want {
 				t.Fatalf("%s made another schedule:\n%s\n%s", again, want, got)
 			}
 			if fmt.Sprint(again) != fmt.Sprint(s) {
 				t.Errorf("%s calls itself %s", s, again)
 			}
-			test.search.Learn(false, s.Lesson())
+			search.Learn(false, s.Lesson())
 		}
 	}
 }
