@@ -221,6 +221,9 @@ func (w *World) onRequests(h *host, m *share.Mount) error {
 			m.Answer(r)
 			continue
 		}
+		if len(r.GaveUp) > 0 {
+			w.effects = append(w.effects, share.Effect{Op: r.Op, Footprint: schedule.Footprint{Writes: r.GaveUp}})
+		}
 		if m.Class(r) == share.Pass {
 			w.carryOut(m, r)
 			continue
@@ -235,9 +238,6 @@ func (w *World) onRequests(h *host, m *share.Mount) error {
 		}
 		t.call = &call{verb: requestVerb(r), names: []string{requestName(h, m, r)}, ends: []string{r.Op}}
 		t.request, t.mount = r, m
-		if len(r.GaveUp) > 0 {
-			w.effects = append(w.effects, share.Effect{Op: r.Op, Footprint: schedule.Footprint{Writes: r.GaveUp}})
-		}
 		if t.proc.exiting {
 			// Whichever of its threads is the last to go closes its files.
 			t.label = t.proc.label
