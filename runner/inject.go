@@ -15,7 +15,7 @@ func injectMain(args []string) int {
 	c.define(fs)
 	sample := fs.String("message", "plain", "the `sample`: "+strings.Join(samples.Names(), ", "))
 	id := fs.String("id", "", "the message's `id`: its Message-ID is <ID@"+queue.Domain+">")
-	p, status, ok := parse(fs, &c, args)
+	p, status, ok := c.parse(fs, args)
 	if !ok {
 		return status
 	}

@@ -11,6 +11,11 @@ import (
 	"screwtape/runner/sys"
 )
 
+const listUsage = "usage: screwtape runner list [flags] add|remove MEMBER | set KEY VALUE | hold MESSAGE | handle ID | show"
+
+// listCommands says how many arguments each command takes.
+var listCommands = map[string]int{"add": 1, "remove": 1, "set": 2, "hold": 1, "handle": 1, "show": 0}
+
 // listMain does one command on a list, as Mailman's programs in bin/ do: with
 // the list locked it reads the state, changes it and writes it.
 func listMain(args []string) int {
@@ -21,8 +26,15 @@ func listMain(args []string) int {
 	timeout := fs.Duration("timeout", 0, "wait so long for the lock; 0 is for ever")
 	preload := fs.Bool("preload", false, "read the state before the lock is taken too, as the queue's runners do")
 	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")
-	if fs.Parse(args) != nil || fs.NArg() == 0 {
-		say("usage: screwtape runner list [flags] add|remove MEMBER | set KEY VALUE | hold MESSAGE | handle ID | show")
+	fs.Usage = func() {
+		say(listUsage)
+		fs.PrintDefaults()
+	}
+	if status, ok := parse(fs, args, 3); !ok {
+		return status
+	}
+	if n, known := listCommands[fs.Arg(0)]; !known || fs.NArg() != 1+n {
+		say(listUsage)
 		return exitUsage
 	}
 	p, err := profile.Get(*version)

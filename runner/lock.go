@@ -26,8 +26,8 @@ func lockMain(args []string) int {
 	refresh := fs.Int("refresh", 0, "so many `times` refresh the lock meanwhile")
 	rounds := fs.Int("rounds", 1, "do all that so many `times`")
 	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")
-	if fs.Parse(args) != nil || fs.NArg() > 0 {
-		return exitUsage
+	if status, ok := parse(fs, args, 0); !ok {
+		return status
 	}
 	planted, err := profile.ParseSet(*bugs, lock.Bugs)
 	var l lock.Lock

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -44,13 +43,11 @@ func masterMain(args []string) int {
 		say("usage: screwtape runner master [flags] start|stop|restart|reopen" + masterHelp)
 		fs.PrintDefaults()
 	}
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
+	if status, ok := parse(fs, args, 1); !ok {
+		return status
 	}
-	if err == nil {
-		o.Profile, err = profile.Get(*version)
-	}
+	var err error
+	o.Profile, err = profile.Get(*version)
 	if err == nil {
 		o.Queues, err = queueNames(o.Profile, *queues)
 	}
@@ -97,8 +94,8 @@ func idleMain(args []string) int {
 	fs := flag.NewFlagSet("runner idle", flag.ContinueOnError)
 	number := fs.Int("child-pid", 0, "do nothing in a child of this `number`")
 	d := fs.Duration("for", 0, "sleep so long; 0 is until a signal comes")
-	if fs.Parse(args) != nil {
-		return exitUsage
+	if status, ok := parse(fs, args, 0); !ok {
+		return status
 	}
 	switch {
 	case *number > 0:

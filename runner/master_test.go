@@ -230,12 +230,27 @@ func TestMasterWithoutSiteList(t *testing.T) {
 
 // The programs of this file tell what they know, and refuse what they do not.
 func TestUsageOfOthers(t *testing.T) {
-	if status, log := masterRun(t, t.TempDir(), "--help"); status != 0 || !strings.Contains(log, "--stale-lock-cleanup") {
-		t.Errorf("master --help: status %d, %s", status, log)
+	for _, tc := range []struct{ args, tells string }{
+		{"", "--discard"},
+		{"queue", "-until-empty"},
+		{"inject", "-message"},
+		{"unshunt", "-discard"},
+		{"show", "show FILE"},
+		{"lock", "-section"},
+		{"list", "handle ID"},
+		{"master", "--stale-lock-cleanup"},
+		{"idle", "-child-pid"},
+	} {
+		args := append(strings.Fields(tc.args), "--help")
+		if status, _, log := run(t, args...); status != 0 || !strings.Contains(log, tc.tells) {
+			t.Errorf("%v: status %d, %s", args, status, log)
+		}
 	}
-	for _, args := range [][]string{{"master", "dance"}, {"master", "--profile", "1.0", "start"}, {"master", "--queues", "pipeline", "start"}, {"queue", "--queue", "pipeline"}, {"lock", "--kind", "pencil"}, {"list"}, {"idle", "--nonsense"}} {
-		if status, _, log := run(t, args...); status != exitUsage || log == "" {
-			t.Errorf("%v: status %d, %q", args, status, log)
+	for _, args := range []string{"", "fly", "queue --queue pipeline", "queue now", "inject", "inject --id m0 m1", "unshunt --nonsense", "unshunt a b", "unshunt --profile 3.3.8 a", "unshunt --discard",
+		"show", "show --nonsense", "show a b", "lock --kind pencil", "lock x", "list", "list dance", "list add", "list add m0 m1", "list show m0",
+		"master", "master dance", "master start now", "master --profile 1.0 start", "master --queues pipeline start", "idle --nonsense", "idle now"} {
+		if status, _, log := run(t, strings.Fields(args)...); status != exitUsage || log == "" {
+			t.Errorf("%s: status %d, %q", args, status, log)
 		}
 	}
 }

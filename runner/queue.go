@@ -50,7 +50,7 @@ func queueMain(args []string) int {
 	locks := fs.String("locks", "/shared/locks", "the `directory` of the lists' locks")
 	lifetime := fs.Duration("list-lock-lifetime", list.Lifetime, "LIST_LOCK_LIFETIME")
 	port := fs.Uint("smtp-port", 25, "the mail server's port on 127.0.0.1")
-	p, status, ok := parse(fs, &c, args)
+	p, status, ok := c.parse(fs, args)
 	if !ok {
 		return status
 	}

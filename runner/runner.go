@@ -62,13 +62,13 @@ func Args(argv []string) ([]string, bool) {
 
 const usage = `usage: screwtape runner queue  --dir DIR [--queue out] [--slice 0 --slices 1] [--profile 2.1.39] ...
        screwtape runner inject --dir DIR [--queue out] --message SAMPLE --id ID [--profile 2.1.39]
-       screwtape runner unshunt [--dir DIR] [--profile 2.1.39] [DIRECTORY]
+       screwtape runner unshunt [--dir DIR] [--profile 2.1.39] [--discard] [DIRECTORY]
        screwtape runner show   FILE
        screwtape runner lock   [--file PATH] [--kind 2.1] ...
        screwtape runner list   [--dir DIR] [--lock PATH] COMMAND ...
        screwtape runner master [--dir DIR] [-s] start|stop|restart|reopen
-Each tells its flags with --help.
-`
+       screwtape runner idle   [--for DURATION]
+Each tells its flags with --help.`
 
 // exitUsage is the exit status for arguments that make no sense.
 const exitUsage = 254
@@ -103,9 +103,12 @@ func Main(args []string) int {
 			return unshuntMain(args[1:])
 		case "idle":
 			return idleMain(args[1:])
+		case "-h", "-help", "--help":
+			say(usage)
+			return 0
 		}
 	}
-	sys.Stderr.Write([]byte(usage))
+	say(usage)
 	return exitUsage
 }
 
@@ -143,21 +146,29 @@ func (c *common) define(fs *flag.FlagSet) {
 	fs.StringVar(&c.bugs, "bugs", "", "plant these bugs, a `list` with commas")
 }
 
-// parse parses the flags and gives the profile; ok is false when the program is
-// to end with this status.
-func parse(fs *flag.FlagSet, c *common, args []string) (p profile.Profile, status int, ok bool) {
+// parse parses the flags, after which there may be so many arguments; ok is false
+// when the program is to end with this status: its help has been told, or what is
+// wrong.
+func parse(fs *flag.FlagSet, args []string, arguments int) (status int, ok bool) {
 	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		return p, 0, false
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0, false
+	case err != nil:
+		return exitUsage, false
+	case fs.NArg() > arguments:
+		say("runner: unexpected argument " + fs.Arg(arguments))
+		return exitUsage, false
 	}
-	if err != nil {
-		return p, exitUsage, false
+	return 0, true
+}
+
+// parse parses the flags, and gives the profile too; there are no arguments.
+func (c *common) parse(fs *flag.FlagSet, args []string) (p profile.Profile, status int, ok bool) {
+	if status, ok := parse(fs, args, 0); !ok {
+		return p, status, false
 	}
-	if fs.NArg() > 0 {
-		say("runner: unexpected argument " + fs.Arg(0))
-		return p, exitUsage, false
-	}
-	p, err = profile.Get(c.profile)
+	p, err := profile.Get(c.profile)
 	if err == nil {
 		p.Bugs, err = profile.ParseBugs(c.bugs)
 	}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,11 +13,17 @@ import (
 )
 
 func showMain(args []string) int {
-	if len(args) != 1 || args[0] == "" || args[0][0] == '-' {
-		say("usage: screwtape runner show FILE")
+	fs := flag.NewFlagSet("runner show", flag.ContinueOnError)
+	fs.Usage = func() { say("usage: screwtape runner show FILE") }
+	if status, ok := parse(fs, args, 1); !ok {
+		return status
+	}
+	if fs.NArg() == 0 {
+		fs.Usage()
 		return exitUsage
 	}
-	f, err := sys.Open(args[0], 0, 0)
+	file := fs.Arg(0)
+	f, err := sys.Open(file, 0, 0)
 	if err != nil {
 		say("runner: " + err.Error())
 		return 1
@@ -28,7 +35,7 @@ func showMain(args []string) int {
 		sys.Stdout.Write(out)
 	}
 	if err != nil {
-		say("runner: " + args[0] + ": " + err.Error())
+		say("runner: " + file + ": " + err.Error())
 		return 1
 	}
 	return 0

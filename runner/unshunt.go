@@ -17,9 +17,12 @@ func unshuntMain(args []string) int {
 	root := fs.String("dir", "/shared/qfiles", "the `directory` of the queues")
 	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.Names(), ", "))
 	discard := fs.Bool("discard", false, "throw the messages away (3.3.8)")
-	if fs.Parse(args) != nil {
+	fs.Usage = func() {
 		say("usage: screwtape runner unshunt [flags] [DIRECTORY]")
-		return exitUsage
+		fs.PrintDefaults()
+	}
+	if status, ok := parse(fs, args, 1); !ok {
+		return status
 	}
 	p, err := profile.Get(*version)
 	if err != nil {
@@ -28,9 +31,6 @@ func unshuntMain(args []string) int {
 	}
 	dir := path.Join(*root, queue.Shunt)
 	switch {
-	case fs.NArg() > 1:
-		say("runner: unexpected argument " + fs.Arg(1))
-		return exitUsage
 	case fs.NArg() == 1 && !p.ListFiles:
 		say("runner: " + p.Name + " unshunts the queue shunt alone; leave out " + fs.Arg(0))
 		return exitUsage
@@ -46,8 +46,9 @@ func unshuntMain(args []string) int {
 	return 0
 }
 
-// unshunt puts all entries of dir back, or throws them away. An entry that it
-// cannot put back it says, and leaves as .bak, which the next time recovers.
+// unshunt puts all entries of dir back, or throws them away. One that it cannot
+// put back it says and skips. Where that was taken already it is a .bak from then
+// on, of which the next time does what [queue.Switchboard.Recover] says.
 func unshunt(p profile.Profile, root, dir string, discard bool, log func(line string)) error {
 	from, err := queue.Open(p, path.Dir(dir), path.Base(dir), 0, 1, log)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // so far, see package runner.
 func (c *command) newRunner() *cobra.Command {
 	return &cobra.Command{
-		Use:   "runner queue|inject|show",
+		Use:   "runner queue|inject|unshunt|show|lock|list|master|idle",
 		Short: "Be one of the Mailman-style programs",
 		Example: `  screwtape runner queue --dir qfiles --queue out --until-empty
   screwtape runner inject --dir qfiles --queue out --message plain --id m0
