@@ -289,8 +289,8 @@ func (s *exploration) hurried() string {
 func (o *Outcome) add(r *played) bool {
 	o.Schedules++
 	o.Steps += r.Steps
-	for verb, n := range r.Faults {
-		o.Faults[verb] += n
+	for kind, n := range r.Faults {
+		o.Faults[kind] += n
 	}
 	if r.Bounded != "" {
 		o.Bounded++

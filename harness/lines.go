@@ -26,7 +26,7 @@ func CheckTape(t *Test, tape *schedule.Tape) error {
 		wrong := func(mend, problem string, args ...any) error {
 			return &schedule.SyntaxError{File: tape.File, Line: l.Number, Problem: fmt.Sprintf(problem, args...), Mend: mend}
 		}
-		ofNode := !strings.Contains(l.Process, "/")
+		ofNode := l.OfNode()
 		switch {
 		case !slices.Contains(verbs, l.Verb):
 			return wrong("write one of "+strings.Join(verbs, ", "), "there is no %q", l.Verb)

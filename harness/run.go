@@ -25,7 +25,7 @@ type Result struct {
 	History []history.Op
 	WarmUp  []history.Line // what programs wrote while they started, before the first step
 	Logs    []history.Line // programs' output since
-	Faults  map[string]int // what was injected, by verb
+	Faults  map[string]int // what was injected, by kind
 	Trace   uint64         // digest of the schedule up to the order of independent steps
 	Bounded string         // which bound was hit, or ""
 	Verdict check.Verdict
@@ -201,11 +201,11 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	said := func(s string) func() string { return func() string { return s } }
 	switch d.Verb {
 	case schedule.Crash:
-		p.Faults[d.Verb]++
+		p.Faults[d.FaultKind()]++
 		w.crash(d.Process)
 		return said(""), nil
 	case schedule.PowerLoss:
-		p.Faults[d.Verb]++
+		p.Faults[d.FaultKind()]++
 		p.at(w).Add("nemesis", history.Info, d.Verb, d.Process, "")
 		for _, h := range w.hosts {
 			w.crash(h.Name)
@@ -237,10 +237,10 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	case schedule.Alarm:
 		return said(""), w.ring(w.actor(d.Process), d.Names[0])
 	case schedule.Skew:
-		p.Faults[d.Verb]++
+		p.Faults[d.FaultKind()]++
 		return said(""), w.setClock(w.host(d.Process), d.Names[0])
 	case schedule.Pause:
-		p.Faults[d.Verb]++
+		p.Faults[d.FaultKind()]++
 		return said(""), w.each(d.Process, func(q *Process) error {
 			how, err := w.pause(q)
 			p.at(w).Add("nemesis", history.Info, d.Verb, q.label, how)
@@ -261,7 +261,7 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 			return said("250"), nil
 		}
 		code := strconv.Itoa(refusal.Code)
-		p.Faults[d.Verb]++
+		p.Faults[d.FaultKind()]++
 		p.at(w).Add(d.Process, history.Invoke, "deliver", m.id, "")
 		p.at(w).Add(d.Process, history.Fail, "deliver", m.id, code)
 		q.host.mail.answer(m, refusal)

@@ -43,7 +43,7 @@ func (c *Crash) Faults(s harness.Situation) []schedule.Option {
 // Took counts the crashes.
 func (c *Crash) Took(d schedule.Decision) {
 	switch {
-	case d.Verb == schedule.Crash && ofNode(d):
+	case d.Verb == schedule.Crash && d.OfNode():
 		maps.DeleteFunc(c.down, func(label string, _ bool) bool { return runsOn(label, d.Process) })
 	case d.Verb == schedule.Crash:
 		c.taken++

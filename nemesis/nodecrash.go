@@ -41,13 +41,10 @@ func (n *NodeCrash) Faults(s harness.Situation) []schedule.Option {
 
 // Took counts the crashes.
 func (n *NodeCrash) Took(d schedule.Decision) {
-	if d.Verb == schedule.Crash && ofNode(d) {
+	if d.Verb == schedule.Crash && d.OfNode() {
 		n.taken++
 	}
 }
-
-// ofNode reports whether a fault is that of a whole node, not of one program.
-func ofNode(d schedule.Decision) bool { return !strings.Contains(d.Process, "/") }
 
 // runsOn reports whether a program is one of a node's.
 func runsOn(label, node string) bool { return strings.HasPrefix(label, node+"/") }

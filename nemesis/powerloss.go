@@ -55,7 +55,7 @@ func (l *PowerLoss) Took(d schedule.Decision) {
 	case d.Verb == schedule.PowerLoss:
 		l.taken++
 		l.down = append(l.down, l.up...)
-	case d.Verb == schedule.Crash && ofNode(d):
+	case d.Verb == schedule.Crash && d.OfNode():
 		l.down = slices.DeleteFunc(l.down, func(label string) bool { return runsOn(label, d.Process) })
 	case d.Verb == schedule.Start:
 		l.down = slices.DeleteFunc(l.down, func(label string) bool { return label == d.Process })

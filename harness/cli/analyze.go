@@ -104,7 +104,7 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 		}
 		for _, s := range k.Steps {
 			if s.Fault() {
-				report.Faults[s.Verb]++
+				report.Faults[s.FaultKind()]++
 			}
 		}
 		if run.Test.Name == "reproduce" {

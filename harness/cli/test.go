@@ -309,16 +309,14 @@ func verdict(t *harness.Test, out *harness.Outcome) (check.Validity, string) {
 func notInjected(t *harness.Test, out *harness.Outcome) []string {
 	var missing []string
 	for _, name := range strings.Fields(t.Header.Get("nemesis")) {
-		verb := name
+		kind := name
 		switch name {
 		case "overlap": // no fault, but a way to set up the runners
 			continue
-		case "node-crash":
-			verb = schedule.Crash
 		case "tempfail":
-			verb = schedule.Defer
+			kind = schedule.Defer
 		}
-		if out.Faults[verb] == 0 {
+		if out.Faults[kind] == 0 {
 			missing = append(missing, name)
 		}
 	}

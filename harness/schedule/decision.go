@@ -72,6 +72,18 @@ func (d Decision) Fault() bool {
 	return false
 }
 
+// FaultKind is what counts of faults call this one: its verb, or "node-crash".
+func (d Decision) FaultKind() string {
+	if d.Verb == Crash && d.OfNode() {
+		return "node-crash"
+	}
+	return d.Verb
+}
+
+// OfNode reports whether the decision is about a whole node, or the server, not
+// about one program.
+func (d Decision) OfNode() bool { return !strings.Contains(d.Process, "/") }
+
 // timely reports whether the decision moves the time to when a process is due.
 func (d Decision) timely() bool { return d.Verb == Wake || d.Verb == Alarm }
 
