@@ -11,7 +11,7 @@ import (
 )
 
 // Each program has its children's and threads' calls with its own, what all of
-// them write, and what happens to its node.
+// them write, and what happens to its node, or to all.
 func TestCallsByProgram(t *testing.T) {
 	step := func(i int, process, verb string, names []string, outcome string, lines ...history.Line) history.Step {
 		return history.Step{Decision: schedule.Decision{Process: process, Verb: verb, Names: names, Outcome: outcome},
@@ -23,6 +23,7 @@ func TestCallsByProgram(t *testing.T) {
 		step(2, "a/sh.1#2", "stat", []string{"f"}, "ENOENT"),
 		step(3, "a", "crash", nil, ""),
 		step(4, "a/sh", "start", nil, ""),
+		step(5, schedule.Server, schedule.PowerLoss, nil, ""),
 	})
 	want := map[string]string{
 		"a/sh": `   1      0.000s  a/sh open f = ok
@@ -30,8 +31,11 @@ func TestCallsByProgram(t *testing.T) {
    3      2.000s  a/sh.1#2 stat f = ENOENT
    4      3.000s  a crash
    5      4.000s  a/sh start
+   6      5.000s  server powerloss
 `,
-		"b/sh": "   2      1.000s  b/sh unlink f = ok\n",
+		"b/sh": `   2      1.000s  b/sh unlink f = ok
+   6      5.000s  server powerloss
+`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -102,7 +101,7 @@ var functions = template.FuncMap{
 	"args": func(p Page, a Anomaly) map[string]any {
 		return map[string]any{"Page": p, "Anomaly": a}
 	},
-	"programs":  func(p Page) []string { return slices.Sorted(maps.Keys(callsByProgram(p.Steps))) },
+	"programs":  func(p Page) []string { return programs(p.Steps) },
 	"claimsign": claimSign,
 	"join":      strings.Join,
 	"when":      func(t time.Time) string { return t.UTC().Format(time.DateTime) },

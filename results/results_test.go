@@ -268,6 +268,36 @@ func TestStoryOfACrashLoop(t *testing.T) {
 	}
 }
 
+// Only what ran before is started again, and only once for each time that it was
+// taken.
+func TestStoryOfStarts(t *testing.T) {
+	step := func(process, verb string) history.Step {
+		return history.Step{Decision: schedule.Decision{Process: process, Verb: verb}}
+	}
+	for _, c := range []struct {
+		steps []history.Step
+		want  bool // the last is told as a start again
+	}{
+		{[]history.Step{step("a/r", "open"), step("a/r", schedule.Crash), step("a/r", schedule.Start)}, true},
+		{[]history.Step{step("a/r", schedule.Crash), step("a/r", schedule.Start)}, true},
+		{[]history.Step{step("a/r.1", "open"), step("a", schedule.Crash), step("a/r", schedule.Start)}, true},
+		{[]history.Step{step("a/r", "open"), step("a", schedule.Crash), step("a", schedule.Start)}, true},
+		{[]history.Step{step("a/r", "open"), step("a", schedule.Crash), step("b/r", schedule.Start)}, false},
+		{[]history.Step{step("a/r", "open"), step("server", schedule.PowerLoss), step("a/r", schedule.Start)}, true},
+		{[]history.Step{step("a/r", "open"), step("server", schedule.PowerLoss), step("b/late", schedule.Start)}, false},
+		{[]history.Step{step("a/r", "open"), step("server", schedule.PowerLoss), step("a/r", schedule.Start), step("a/r", schedule.Start)}, false},
+		{[]history.Step{step("a/r", schedule.Start)}, false},
+	} {
+		teller, text := newTeller(nil), ""
+		for _, s := range c.steps {
+			text, _ = teller.tell(s)
+		}
+		if got := text == "is started again"; got != c.want {
+			t.Errorf("%v: %s", c.steps, text)
+		}
+	}
+}
+
 func TestStoryWithoutAnomalies(t *testing.T) {
 	for v, want := range map[string]check.Verdict{
 		"In the end: all is as the test promises.":                          {Verdict: check.Valid},

@@ -167,13 +167,19 @@ func lines(told []sentence, room int) []string {
 func withoutFarthest(told []sentence, n int) []sentence {
 	distance := make([]int, len(told)) // to the nearest of weight 3
 	order := make([]int, len(told))    // the farthest first
-	for i := range told {
-		order[i], distance[i] = i, len(told)
-		for j, s := range told {
-			if s.weight == 3 {
-				distance[i] = min(distance[i], max(i-j, j-i))
-			}
+	near := len(told)
+	for i, s := range told {
+		if near++; s.weight == 3 {
+			near = 0
 		}
+		order[i], distance[i] = i, near
+	}
+	near = len(told)
+	for i, s := range slices.Backward(told) {
+		if near++; s.weight == 3 {
+			near = 0
+		}
+		distance[i] = min(distance[i], near)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return distance[b] - distance[a] })
 	gone := map[int]bool{}

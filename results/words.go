@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"strings"
 	"time"
@@ -15,7 +16,8 @@ import (
 type teller struct {
 	names    map[string]string // what lies there, by stem
 	subjects map[string]bool   // what the anomalies are about
-	down     map[string]bool   // crashed, and not yet started again
+	up       map[string]bool   // programs that have done something, or had it done to them
+	down     map[string]bool   // those of them that crashed, and were not started again yet
 	locks    map[string]string // who took it last, of paths that are locks
 	own      map[string]string // whose it is, of claims to a lock
 	now      time.Duration     // of the last step
@@ -23,24 +25,25 @@ type teller struct {
 }
 
 func newTeller(names map[string]string) *teller {
-	return &teller{names: names, subjects: map[string]bool{}, down: map[string]bool{}, locks: map[string]string{}, own: map[string]string{}, woken: map[string]string{}}
+	return &teller{names: names, subjects: map[string]bool{}, up: map[string]bool{}, down: map[string]bool{}, locks: map[string]string{}, own: map[string]string{}, woken: map[string]string{}}
 }
 
 // tell puts one step into words. The weight 0 leaves it out.
 func (t *teller) tell(s history.Step) (text string, weight int) {
 	slept := s.Time - t.now
 	t.now = s.Time
+	if strings.Contains(s.Process, "/") {
+		t.up[schedule.Program(s.Process)] = true
+	}
 	switch s.Verb {
 	case schedule.Crash:
-		t.down[s.Process] = true
+		t.fell(s.Decision)
 		return "is killed", 3
 	case schedule.PowerLoss:
-		t.down[s.Process] = true
+		t.fell(s.Decision)
 		return "loses power, as do all nodes: what was not synced is gone", 3
 	case schedule.Start:
-		node, _, _ := strings.Cut(s.Process, "/")
-		if t.down[s.Process] || t.down[node] || t.down[schedule.Server] {
-			delete(t.down, s.Process)
+		if t.rose(s.Decision) {
 			return "is started again", 3
 		}
 		return "is started", 1
@@ -78,6 +81,23 @@ func (t *teller) tell(s history.Step) (text string, weight int) {
 		return t.failure(s, about)
 	}
 	return t.call(s, about)
+}
+
+// fell notes whom a crash took. A program that has done nothing by then may not have
+// been running.
+func (t *teller) fell(crash schedule.Decision) {
+	for p := range t.up {
+		if crash.Concerns(p) {
+			t.down[p] = true
+		}
+	}
+}
+
+// rose notes a start, and reports whether it brings back what a crash took.
+func (t *teller) rose(start schedule.Decision) bool {
+	before := len(t.down)
+	maps.DeleteFunc(t.down, func(p string, _ bool) bool { return start.Concerns(p) })
+	return len(t.down) < before
 }
 
 // succeeded reports whether a step's outcome, if it has one, is a success.
