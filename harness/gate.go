@@ -21,7 +21,7 @@ type call struct {
 	names    []string
 	ends     []string   // the requests that carry it out
 	refused  unix.Errno // the kernel's answer when it sends none of them
-	targets  []*Process // of a signal
+	signal   *signal    // that it sends
 	forks    bool
 	birth    *birth // what it forks, if its pid is known
 	ordinary bool   // not on the share: it is not a decision
@@ -73,7 +73,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 	case node.Random:
 		return w.answerRandom(t, held)
 	case node.Signal:
-		c.targets, c.names, c.ordinary = w.signalTargets(t, held)
+		c.signal, c.names, c.ordinary = w.signalOf(t, held)
 		t.proc.poked = t.proc.poked || c.ordinary
 	case node.Fork:
 		c.ordinary, c.forks = true, true

@@ -82,12 +82,7 @@ func (w *World) resume(p *Process) error {
 	}
 	for _, q := range list {
 		q.paused = false
-		s, _ := readSignals(q.pid)
-		for sig := unix.Signal(1); sig <= 64; sig++ {
-			if (s.own|s.shared)&(1<<(sig-1)) != 0 {
-				w.signalled(q, sig)
-			}
-		}
+		w.signalled(q, q.diesNow())
 	}
 	if p.part == nil {
 		for _, q := range list {

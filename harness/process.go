@@ -466,6 +466,7 @@ func chosenPID(tid int, h *node.Held) int {
 type status struct {
 	group, parent int
 	inner         int // its number in its node
+	leader        int // its process group's there
 }
 
 func readStatus(tid int) (status, error) {
@@ -484,6 +485,9 @@ func readStatus(tid int) (status, error) {
 		case "NSpid":
 			f := strings.Fields(value)
 			s.inner, _ = strconv.Atoi(f[len(f)-1])
+		case "NSpgid":
+			f := strings.Fields(value)
+			s.leader, _ = strconv.Atoi(f[len(f)-1])
 		}
 	}
 	return s, nil
@@ -575,7 +579,7 @@ func (w *World) ended(p *Process) {
 		w.buried[p.pid] = true
 	}
 	if p.parent != nil && p.parent.alive {
-		w.signalled(p.parent, unix.SIGCHLD)
+		w.signalled(p.parent, false) // SIGCHLD
 	}
 	w.gone(p)
 }

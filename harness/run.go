@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"screwtape/harness/check"
 	"screwtape/harness/history"
 	"screwtape/harness/schedule"
@@ -41,7 +39,7 @@ type play struct {
 	nemeses  []Nemesis
 	crashed  map[string]bool // programs and nodes that were, by name
 	killed   []*Process      // programs that have died of a signal in this step
-	kill     *call           // the last that sent a signal
+	kill     *signal         // the last that a call sent
 	begun    bool            // the first step is being taken, or was
 	healing  bool            // nothing goes wrong any more, and what is down comes up
 	record   bool            // note what each step changed on the share
@@ -270,10 +268,8 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 	t := w.find(d)
 	c := t.call
 	if c.verb == "kill" {
-		p.kill = c
-		if !slices.ContainsFunc(c.targets, func(q *Process) bool { return q.alive }) {
-			c.refused = unix.ESRCH
-		}
+		p.kill = c.signal
+		c.refused = c.signal.aim()
 	}
 	return c.outcome, w.release(t)
 }

@@ -2,7 +2,7 @@ package harness
 
 import (
 	"fmt"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,77 +12,110 @@ import (
 	"screwtape/harness/node"
 )
 
-// A signalling is what a call asks for that sends a signal.
-type signalling struct {
-	pid, tid int // to whom: a process as kill(2) takes it, or one of its threads
-	sig      unix.Signal
+// A signal is what a call sends, and to whom.
+type signal struct {
+	number  unix.Signal
+	targets []*Process
+	thread  *Thread    // of the only target: it alone gets it; nil where the process does
+	dying   []*Process // of the targets, once it is let happen: whom it kills
 }
 
-func signallingOf(h *node.Held) signalling {
+// addressee is to whom a call sends a signal: a process as kill(2) takes it, or
+// one of its threads.
+type addressee struct{ pid, tid int }
+
+func addressed(h *node.Held) (addressee, unix.Signal) {
 	arg := func(i int) int { return int(int32(h.Args[i])) }
 	switch h.Nr {
 	case unix.SYS_TKILL:
-		return signalling{tid: arg(0), sig: unix.Signal(arg(1))}
+		return addressee{tid: arg(0)}, unix.Signal(arg(1))
 	case unix.SYS_TGKILL, unix.SYS_RT_TGSIGQUEUEINFO:
-		return signalling{pid: arg(0), tid: arg(1), sig: unix.Signal(arg(2))}
+		return addressee{pid: arg(0), tid: arg(1)}, unix.Signal(arg(2))
 	}
-	return signalling{pid: arg(0), sig: unix.Signal(arg(1))} // kill(2), sigqueue(3), pidfd_send_signal(2)
+	return addressee{pid: arg(0)}, unix.Signal(arg(1)) // kill(2), sigqueue(3), pidfd_send_signal(2)
 }
 
-// signalTargets are the processes that a call sends a signal to, and its names
-// on a tape: to whom, and which signal. kill(2) reaches only processes of its own
-// pid namespace, which is a node's. What a process sends to a thread of its own,
-// as raise(3) and many a runtime do, is ordinary.
-func (w *World) signalTargets(t *Thread, h *node.Held) (targets []*Process, names []string, ordinary bool) {
-	s := signallingOf(h)
-	sig := unix.SignalName(s.sig)
-	if sig == "" {
-		sig = strconv.Itoa(int(s.sig)) // 0 only asks whether it is there
+// signalOf is the signal that a call sends, and its names on a tape: to whom, and
+// which it is. kill(2) reaches only processes of its own pid namespace, which is a
+// node's. What a process sends to a thread of its own, as raise(3) and many a
+// runtime do, is ordinary.
+func (w *World) signalOf(t *Thread, h *node.Held) (s *signal, names []string, ordinary bool) {
+	a, sig := addressed(h)
+	s = &signal{number: sig}
+	name := unix.SignalName(sig)
+	if name == "" {
+		name = strconv.Itoa(int(sig)) // 0 only asks whether it is there
 	}
-	to := fmt.Sprintf("pid-%d", s.pid)
+	to := fmt.Sprintf("pid-%d", a.pid)
+	var p *Process
 	switch {
 	case h.Nr == unix.SYS_PIDFD_SEND_SIGNAL:
 		to = "pidfd"
-		if p := w.process(pidOf(t.tid, s.pid)); p != nil {
-			targets = append(targets, p)
+		if pid := fdinfo(strconv.Itoa(t.tid), a.pid, "Pid"); pid > 0 {
+			p = w.process(pid)
 		}
-	case s.tid != 0:
-		to = fmt.Sprintf("tid-%d", s.tid)
-		if p := w.ofThread(t, s); p != nil {
-			targets = append(targets, p)
-			ordinary = p == t.proc
+	case a.tid != 0:
+		to = fmt.Sprintf("tid-%d", a.tid)
+		if a.pid == t.proc.inner {
+			p, ordinary = t.proc, true
+		} else if s.thread = w.threadInNode(t.proc.host, a); s.thread != nil {
+			p, ordinary = s.thread.proc, s.thread.proc == t.proc
 		}
-	case s.pid > 0:
-		if p := w.inNode(t.proc.host, s.pid); p != nil {
-			targets = append(targets, p)
+	case a.pid > 0:
+		if p = w.inNode(t.proc.host, a.pid); p == nil {
+			w.discover() // it may be a child that has done nothing yet
+			p = w.inNode(t.proc.host, a.pid)
 		}
 	default:
-		to = "group"
-		group := groupOf(t.proc.pid)
-		if leader := w.inNode(t.proc.host, -s.pid); s.pid < -1 && leader != nil {
-			group = leader.pid
-		}
-		for _, p := range w.all() {
-			if p.host == t.proc.host && p.alive && (s.pid == -1 && p != t.proc || s.pid != -1 && groupOf(p.pid) == group) {
-				targets = append(targets, p)
-			}
-		}
+		w.discover()
+		s.targets = w.group(t.proc, a.pid)
+		return s, []string{"group", name}, false
 	}
-	if len(targets) == 1 && to != "group" {
-		to = targets[0].label
+	if p != nil {
+		s.targets, to = []*Process{p}, p.label
 	}
-	return targets, []string{to, sig}, ordinary
+	return s, []string{to, name}, ordinary
 }
 
-// ofThread is the living process of the thread that a signal is for; the
-// sender's own in most cases.
-func (w *World) ofThread(sender *Thread, s signalling) *Process {
-	if s.pid == sender.proc.innerPID() {
-		return sender.proc
+// group are the living processes that kill(2) reaches by a pid that is not that of
+// one of them: 0, -1 or that of a process group with a minus.
+func (w *World) group(sender *Process, pid int) (list []*Process) {
+	leader := func(p *Process) int {
+		s, _ := readStatus(p.pid)
+		return s.leader
+	}
+	want := -pid
+	if pid == 0 {
+		want = leader(sender)
 	}
 	for _, p := range w.all() {
-		if p.host == sender.proc.host && p.alive && p.inner != 0 && p.threadInNode(s.tid) != nil {
+		if p.host == sender.host && p.alive && (pid == -1 && p != sender || pid != -1 && leader(p) == want) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// inNode is the living process that has this pid in its node.
+func (w *World) inNode(h *host, pid int) *Process {
+	for _, p := range w.all() {
+		if p.host == h && p.alive && p.inner == pid {
 			return p
+		}
+	}
+	return nil
+}
+
+// threadInNode is the thread of a living process that a signal is for; its process
+// need not be said.
+func (w *World) threadInNode(h *host, a addressee) *Thread {
+	for _, p := range w.all() {
+		if p.host != h || !p.alive || a.pid != 0 && p.inner != a.pid {
+			continue
+		}
+		w.listThreads(p)
+		if t := p.threadInNode(a.tid); t != nil {
+			return t
 		}
 	}
 	return nil
@@ -98,84 +131,96 @@ func (p *Process) threadInNode(tid int) *Thread {
 	return nil
 }
 
-// pidOf is the process that a pidfd of a thread stands for, as we see it, or 0.
-func pidOf(tid, fd int) int {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", tid, fd))
-	_, rest, _ := strings.Cut(string(b), "\nPid:")
-	line, _, _ := strings.Cut(rest, "\n")
-	pid, _ := strconv.Atoi(strings.TrimSpace(line))
-	return pid
-}
-
-// groupOf is the process group of a process, as we see it; see
-// proc_pid_stat(5).
-func groupOf(pid int) int {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := strings.Cut(string(b), ") ")
-	if f := strings.Fields(rest); len(f) > 2 {
-		group, _ := strconv.Atoi(f[2])
-		return group
-	}
-	return 0
-}
-
-// inNode is the living process that has this pid in its node.
-func (w *World) inNode(h *host, pid int) *Process {
-	for _, p := range w.all() {
-		if p.host == h && p.alive && p.innerPID() == pid {
-			return p
+// aim notes whom the signal will kill when it is sent now, and is the error with
+// which the kernel refuses to send it.
+func (s *signal) aim() (refused unix.Errno) {
+	s.dying, refused = nil, unix.ESRCH
+	for _, p := range s.targets {
+		if !p.alive || s.thread != nil && !slices.Contains(p.threads, s.thread) {
+			continue
+		}
+		refused = 0
+		if p.diesOf(s.number, s.thread) {
+			s.dying = append(s.dying, p)
 		}
 	}
-	return nil
-}
-
-// innerPID is the process's pid in its node.
-func (p *Process) innerPID() int {
-	if p.inner == 0 {
-		s, err := readStatus(p.pid)
-		if err == nil {
-			p.inner = s.inner
-		}
+	if refused == 0 && s.number != 0 && !valid(s.number) {
+		return unix.EINVAL
 	}
-	return p.inner
+	return refused
 }
 
-// sent deals with what a kill(2) that was let happen does to its targets.
-func (w *World) sent(c *call) {
-	for _, p := range c.targets {
-		if p.alive {
-			w.signalled(p, unix.SignalNum(c.names[1]))
+// sent deals with what a signal that a call has sent does to its targets.
+func (w *World) sent(s *signal) {
+	for _, p := range s.targets {
+		if p.alive && s.number != 0 {
+			w.signalled(p, slices.Contains(s.dying, p))
 		}
 	}
 }
 
-// signalled deals with what a signal does to a process: one that it kills is
+// signalled deals with what a signal does to a process: one that dies of it is
 // waited for, and a sleep that a handler interrupts will be found when all is at
 // rest. One that it merely has pending finds it in its own time.
-func (w *World) signalled(p *Process, sig unix.Signal) {
-	if sig == 0 || len(p.threads) == 0 {
-		return
-	}
+func (w *World) signalled(p *Process, dies bool) {
 	p.poked = true
-	if !fatal(sig) || p.paused && sig != unix.SIGKILL {
+	if !dies {
 		return
 	}
-	bit := uint64(1) << (sig - 1)
-	blocked := bit
-	for _, t := range p.threads {
+	if p.paused && p.root().part != nil {
+		p.host.Group.Add(p.pid) // with cgroups of version 1 it dies only when it goes on
+	}
+	w.doomed(p)
+}
+
+// diesOf reports whether the process will die of a signal that is sent to it, or
+// to this one of its threads. Ask before that, when all is at rest: afterwards who
+// waited for it has taken it, and a handler for one signal alone is there no more.
+func (p *Process) diesOf(sig unix.Signal, to *Thread) bool {
+	if !fatal(sig) || p.paused && sig != unix.SIGKILL {
+		return false
+	}
+	threads := p.threads
+	if to != nil {
+		threads = []*Thread{to}
+	}
+	dies := false
+	for _, t := range threads {
 		s, err := readSignals(t.tid)
 		if err != nil {
 			continue // it has ended
 		}
-		if (s.ignored|s.caught)&bit != 0 {
-			return
+		if (s.ignored|s.caught)&bit(sig) != 0 {
+			return false
 		}
-		blocked &= s.blocked
+		// While a thread waits for signals the kernel does not block them.
+		dies = dies || (s.blocked|node.AwaitedSignals(t.tid))&bit(sig) == 0
 	}
-	if blocked == 0 {
-		w.doomed(p)
-	}
+	return dies
 }
+
+// diesNow reports whether the process will die of a signal that it was sent while
+// it was paused.
+func (p *Process) diesNow() bool {
+	for _, t := range p.threads {
+		s, err := readSignals(t.tid)
+		if err != nil {
+			continue
+		}
+		for sig := unix.Signal(1); valid(sig); sig++ {
+			if s.own&bit(sig) != 0 && p.diesOf(sig, t) || s.shared&bit(sig) != 0 && p.diesOf(sig, nil) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bit is a signal's place in a set of signals.
+func bit(sig unix.Signal) uint64 { return 1 << (sig - 1) }
+
+// valid reports whether there is such a signal.
+func valid(sig unix.Signal) bool { return 1 <= sig && sig <= 64 }
 
 // runtimes are the signals that a language's runtime sends to its own threads at
 // times that nobody decides; Go preempts by SIGURG. They end no sleep.
@@ -223,13 +268,14 @@ func (p *Process) interrupted(now time.Duration) bool {
 	return any
 }
 
-// fatal reports whether a signal that is not handled ends a process.
+// fatal reports whether there is such a signal and it ends a process that does not
+// handle it.
 func fatal(sig unix.Signal) bool {
 	switch sig {
 	case unix.SIGCHLD, unix.SIGCONT, unix.SIGURG, unix.SIGWINCH, unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
 		return false
 	}
-	return true
+	return valid(sig)
 }
 
 // signals are what proc_pid_status(5) says of a thread's signals, each a set.

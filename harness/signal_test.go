@@ -37,6 +37,14 @@ func TestSignals(t *testing.T) {
 		want{"sigqueue", "sigqueue EINTR 60 1", "kill"},
 		want{"tgkill", "tgkill EINTR 60 1", "kill"},
 		want{"tkill", "tkill EINTR 60 1", "kill"},
+		want{"rt", "rt EINTR 60 1", "kill"},
+		want{"once", "once ok 3660 1", "kill"},
+		want{"sigwait", "sigwait ok 60 0, sigwait ok 120 0", "kill"},
+		want{"sigwait-timer", "sigwait-timer ok 3660 0", "alarm"},
+		want{"timer-thread", "timer-thread ok 3600 1, timer-thread ok 7200 1", "alarm"},
+		want{"group", "group EINTR 60 1, sender ok 60 0", "kill"},
+		want{"no-signal", "no-signal ok 3600 0", "kill"},
+		want{"no-timer", "EINVAL EINVAL EOPNOTSUPP", "-alarm"},
 		want{"closed-timerfd", "closed-timerfd ok 3600 0", "-alarm"},
 		want{"waiting-parent", "waiting-parent ok 60 0", "-exit"},
 		want{"receive", "receive ok 60 0, another ok 7200 0", "wake"})
@@ -98,6 +106,25 @@ func TestExits(t *testing.T) {
 				t.Error(r.Bounded)
 			}
 		})
+	}
+}
+
+// A program that is killed by another's signal does not do what it was held at.
+func TestKilledBySignal(t *testing.T) {
+	exe := compileC(t, "static", "signals.c")
+	if exe == "" {
+		t.Skip("SKIPPED: no static C")
+	}
+	tape, err := schedule.Parse("kill.tape", strings.NewReader("screwtape tape 1\ncalls: named\n\na/timed start\na/timed.1 open file\na/timed.1 write file\na/timed kill a/timed.1 SIGUSR1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newWorld(t, timedTest([]string{exe, "killed-child"}, nil)).Replay(tape, Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := texts(r); got != "killed" || r.Bounded != "" || has(r, "read") {
+		t.Errorf("it wrote %q; bounded: %q\n%s", got, r.Bounded, r.Log())
 	}
 }
 

@@ -107,7 +107,7 @@ func countsCPU(clock int32) bool {
 
 func monotonic(clock int32) bool {
 	switch clock {
-	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_TAI:
+	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_REALTIME_ALARM, unix.CLOCK_TAI:
 		return false
 	}
 	return true

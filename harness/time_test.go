@@ -176,11 +176,17 @@ func timedTest(args, env []string) *Test {
 // playTimed plays a schedule of one program in virtual time.
 func playTimed(t *testing.T, args, env []string) *Result {
 	t.Helper()
-	w := newWorld(t, timedTest(args, env))
+	w, err := NewWorld(timedTest(args, env))
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer w.Close()
 	r, err := w.Play(schedule.Canonical(), Options{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.Bounded != "" {
+		t.Error(r.Bounded)
 	}
 	return r
 }

@@ -43,6 +43,7 @@ type sigevent struct {
 
 const (
 	sigevSignal   = 0 // SIGEV_SIGNAL
+	sigevNone     = 1 // SIGEV_NONE
 	sigevThreadID = 4 // SIGEV_THREAD_ID: what SIGEV_THREAD is made of
 )
 
@@ -132,35 +133,39 @@ func (w *World) ring(p *Process, name string) error {
 	if t.file >= 0 {
 		return expire(t.file, uint64(1+missed))
 	}
-	if t.id < 0 {
-		unix.Kill(p.pid, t.event.sig)
-	} else if !t.send(p, missed) {
-		return nil
+	var to *Thread
+	if t.event.notify == sigevThreadID {
+		if to = p.threadInNode(t.event.tid); to == nil {
+			return nil // it has ended
+		}
 	}
-	w.signalled(p, t.event.sig)
+	if dies := p.diesOf(t.event.sig, to); t.send(p, to, missed) {
+		w.signalled(p, dies)
+	}
 	return nil
 }
 
-// send sends what a timer of timer_create(2) sends, with the marks that show the
-// C library which timer it was, and reports whether it has: a signal that still
-// waits to be taken only gets another overrun (timer_getoverrun(2)).
-func (t *timer) send(p *Process, missed int) bool {
-	tid := p.pid
-	if t.event.notify == sigevThreadID {
-		thread := p.threadInNode(t.event.tid)
-		if thread == nil {
-			return false // it has ended
-		}
-		tid = thread.tid
-	} else if t.event.notify != sigevSignal {
+// send sends the timer's signal to the process, or to this one of its threads, and
+// reports whether it has. That of timer_create(2) has the marks that show the C
+// library which timer it was; where it still waits to be taken it only gets another
+// overrun (timer_getoverrun(2)).
+func (t *timer) send(p *Process, to *Thread, missed int) bool {
+	switch {
+	case t.id < 0:
+		return unix.Kill(p.pid, t.event.sig) == nil
+	case t.event.notify != sigevSignal && to == nil:
 		return false
 	}
-	s, err := readSignals(tid)
-	pending := s.own
-	if t.event.notify == sigevSignal {
-		pending = s.shared
+	tid := p.pid
+	if to != nil {
+		tid = to.tid
 	}
-	if err != nil || pending&(1<<(t.event.sig-1)) != 0 {
+	s, err := readSignals(tid)
+	pending := s.shared
+	if to != nil {
+		pending = s.own
+	}
+	if err != nil || pending&bit(t.event.sig) != 0 {
 		t.overrun += 1 + missed
 		return false
 	}
@@ -173,7 +178,7 @@ func (t *timer) send(p *Process, missed int) bool {
 		_                   [96]byte
 	}{sig: int32(t.event.sig), code: siTimer, id: t.id, overrun: int32(missed), value: t.event.value}
 	var errno unix.Errno
-	if t.event.notify == sigevThreadID {
+	if to != nil {
 		_, _, errno = unix.Syscall6(unix.SYS_RT_TGSIGQUEUEINFO, uintptr(p.pid), uintptr(tid), uintptr(t.event.sig), uintptr(unsafe.Pointer(&info)), 0, 0)
 	} else {
 		_, _, errno = unix.Syscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(p.pid), uintptr(t.event.sig), uintptr(unsafe.Pointer(&info)))
@@ -272,7 +277,7 @@ const firstTimer = 1 << 16
 
 func (w *World) createTimer(t *Thread, h *node.Held) error {
 	clock := int32(h.Args[0])
-	if countsCPU(clock) {
+	if !hasTimers(clock) {
 		h.Continue()
 		return nil
 	}
@@ -287,6 +292,10 @@ func (w *World) createTimer(t *Thread, h *node.Held) error {
 		word := binary.LittleEndian.Uint32
 		event = sigevent{binary.LittleEndian.Uint64(b), unix.Signal(word(b[8:])), word(b[12:]), int(word(b[16:]))}
 	}
+	if event.notify != sigevNone && !valid(event.sig) {
+		h.Continue() // the kernel will refuse it
+		return nil
+	}
 	if node.WriteBytes(t.tid, h.Args[2], binary.LittleEndian.AppendUint32(nil, uint32(id))) != nil {
 		h.Return(0, unix.EFAULT)
 		return nil
@@ -296,6 +305,16 @@ func (w *World) createTimer(t *Thread, h *node.Held) error {
 	t.proc.created++
 	h.Return(0, 0)
 	return nil
+}
+
+// hasTimers reports whether we keep the timers of that clock. The kernel keeps those
+// that count CPU time, and refuses all others.
+func hasTimers(clock int32) bool {
+	switch clock {
+	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_ALARM, unix.CLOCK_MONOTONIC, unix.CLOCK_BOOTTIME, unix.CLOCK_BOOTTIME_ALARM, unix.CLOCK_TAI:
+		return true
+	}
+	return false
 }
 
 // timerfd is the process's timer with this descriptor, by whatever number it was

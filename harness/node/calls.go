@@ -18,7 +18,7 @@ const (
 	Fork                // makes a child or a thread: noted, goes on
 	Exit                // ends the process: noted, goes on
 	Connect             // opens a connection: noted, goes on
-	Signal              // sends a signal to a process: held when that is another
+	Signal              // sends a signal: held, unless it is for a thread of the caller's own (tgkill, tkill)
 	Alarm               // sets or asks the timer that sends SIGALRM: kept by the controller
 	Random              // answered from the process's seeded stream
 	Begin               // the first call of a program: its vDSO is switched off

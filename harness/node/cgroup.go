@@ -105,7 +105,8 @@ func (g *Group) Dir() (*os.File, error) {
 	return os.Open(g.dir())
 }
 
-// Add puts a process into the group. What it forks from then on is in it too.
+// Add puts a process into the group. What it forks from then on is in it too. One
+// that was frozen elsewhere goes on, or dies of what it was sent meanwhile.
 func (g *Group) Add(pid int) error {
 	if g.v2 != nil {
 		return g.v2.AddProc(uint64(pid))

@@ -94,6 +94,16 @@ func testGroup(t *testing.T, g *Group) {
 	if all, err := g.Frozen(); all || err != nil {
 		t.Errorf("with a part, all are frozen (%v)", err)
 	}
+	killed := sleepers[2].Process.Pid
+	unix.Kill(killed, unix.SIGKILL)
+	if err := g.Add(killed); err != nil && !errors.Is(err, unix.ESRCH) {
+		t.Error("move out of a frozen group:", err)
+	}
+	soon(t, "dead", func() (bool, error) {
+		pid, err := unix.Wait4(killed, nil, unix.WNOHANG, nil)
+		return pid == killed, err
+	})
+	sleepers[2] = sleeper(t, part)
 	if err := part.Thaw(); err != nil {
 		t.Error("thaw:", err)
 	}

@@ -143,6 +143,25 @@ func CurrentCall(tid int) (int, error) {
 	return nr, nil
 }
 
+// AwaitedSignals is the set of signals that thread tid, blocked, waits for in
+// rt_sigtimedwait(2); of sigwait(3) and its kin.
+func AwaitedSignals(tid int) uint64 {
+	b, err := ReadProc("/proc/" + strconv.Itoa(tid) + "/syscall")
+	if err != nil {
+		return 0
+	}
+	var nr int
+	var set uint64
+	if _, err := fmt.Sscanf(string(b), "%d 0x%x", &nr, &set); err != nil || nr != unix.SYS_RT_SIGTIMEDWAIT {
+		return 0
+	}
+	words, err := ReadWords(tid, set, 1)
+	if err != nil {
+		return 0
+	}
+	return words[0]
+}
+
 // AwaitCall is CurrentCall of a thread that is about to block: it waits for
 // that. One that goes on running, since the kernel asks for pages in advance for
 // it, gives ErrRunning in the end.

@@ -3,6 +3,7 @@
  * many seconds. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -62,6 +64,24 @@ static void *sleeper(void *name)
 	errno = r;
 	tell(name, r ? -1 : 0, start);
 	return NULL;
+}
+
+/* timer makes one that tells so, and sets it to expire in so many seconds. */
+static void timer(struct sigevent event, int seconds)
+{
+	struct itimerspec it = {{0, 0}, {seconds, 0}};
+	timer_t id;
+	if (timer_create(CLOCK_MONOTONIC, &event, &id) || timer_settime(id, 0, &it, NULL)) exit(1);
+}
+
+static void ring(union sigval v) { (void)v; handled++; }
+
+/* twice sleeps for the rest of two hours, whatever interrupts it. */
+static void twice(const char *what)
+{
+	long start = now();
+	tell(what, nanosleep(&hour, NULL), start);
+	tell(what, nanosleep(&hour, NULL), start);
 }
 
 /* forks makes children, each of which makes a directory named by its pid. */
@@ -130,6 +150,94 @@ int main(int argc, char **argv)
 		else if (what[1] == 'g') syscall(SYS_tgkill, pid, pid, SIGUSR1);
 		else syscall(SYS_tkill, pid, SIGUSR1);
 		waitpid(pid, NULL, 0);
+	} else if (!strcmp(what, "rt")) {
+		signal(SIGRTMIN, handle);
+		pid_t pid = fork();
+		if (!pid) { sleeper(what); _exit(0); }
+		sleep(60);
+		sigqueue(pid, SIGRTMIN, (union sigval){0});
+		waitpid(pid, NULL, 0);
+	} else if (!strcmp(what, "once")) { /* the handler is there for one signal */
+		struct sigaction act = {.sa_handler = handle, .sa_flags = SA_RESETHAND};
+		pid_t self = getpid();
+		sigaction(SIGUSR1, &act, NULL);
+		if (!fork()) { sleep(60); kill(self, SIGUSR1); _exit(0); }
+		pause();
+		tell(what, nanosleep(&hour, NULL), start);
+	} else if (!strcmp(what, "sigwait")) { /* nothing handles it but who waits, again and again */
+		sigset_t usr1;
+		int sig;
+		pid_t self = getpid();
+		sigemptyset(&usr1);
+		sigaddset(&usr1, SIGUSR1);
+		signal(SIGUSR1, SIG_DFL);
+		block(SIG_BLOCK, SIGUSR1);
+		if (!fork()) {
+			sleep(60);
+			kill(self, SIGUSR1);
+			sleep(60);
+			kill(self, SIGUSR1);
+			_exit(0);
+		}
+		for (int i = 0; i < 2; i++) {
+			sigwait(&usr1, &sig);
+			tell(what, 0, start);
+		}
+	} else if (!strcmp(what, "sigwait-timer")) { /* the same by a timer */
+		sigset_t usr1;
+		int sig;
+		sigemptyset(&usr1);
+		sigaddset(&usr1, SIGUSR1);
+		signal(SIGUSR1, SIG_DFL);
+		block(SIG_BLOCK, SIGUSR1);
+		timer((struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1}, 60);
+		sigwait(&usr1, &sig);
+		tell(what, nanosleep(&hour, NULL), start);
+	} else if (!strcmp(what, "timer-thread")) { /* its signal is one that the C library keeps from us */
+		timer((struct sigevent){.sigev_notify = SIGEV_THREAD, .sigev_notify_function = ring}, 60);
+		twice(what);
+	} else if (!strcmp(what, "group")) { /* whose leader has ended; a name that looks like the end of it */
+		int ready[2];
+		char c;
+		if (pipe(ready)) return 1;
+		pid_t leader = fork();
+		if (!leader) {
+			setpgid(0, 0);
+			if (!fork()) {
+				prctl(PR_SET_NAME, "a) S 1 2");
+				write(ready[1], "x", 1);
+				sleeper(what);
+				_exit(0);
+			}
+			_exit(0);
+		}
+		waitpid(leader, NULL, 0);
+		read(ready[0], &c, 1);
+		sleep(60);
+		kill(-leader, SIGUSR1);
+		close(ready[1]);
+		read(ready[0], &c, 1); /* until it has ended */
+		tell("sender", 0, start);
+	} else if (!strcmp(what, "no-signal")) { /* there are 64 */
+		pid_t pid = fork();
+		if (!pid) { sleeper(what); _exit(0); }
+		sleep(60);
+		if (!kill(pid, 65) || errno != EINVAL || !kill(pid, -1) || errno != EINVAL) return 1;
+		waitpid(pid, NULL, 0);
+	} else if (!strcmp(what, "no-timer")) { /* of no signal, or of a clock that has none */
+		struct sigevent none = {.sigev_notify = SIGEV_SIGNAL};
+		timer_t id;
+		int no_signal = timer_create(CLOCK_MONOTONIC, &none, &id) ? errno : 0;
+		int no_clock = timer_create(10, NULL, &id) ? errno : 0;
+		int no_timers = timer_create(CLOCK_MONOTONIC_RAW, NULL, &id) ? errno : 0;
+		printf("%s %s %s\n", strerrorname_np(no_signal), strerrorname_np(no_clock), strerrorname_np(no_timers));
+	} else if (!strcmp(what, "due")) { /* since before it was set */
+		struct itimerspec it = {{0, 0}, {1, 0}};
+		unsigned long n;
+		int fd = timerfd_create(CLOCK_MONOTONIC, 0);
+		timerfd_settime(fd, TFD_TIMER_ABSTIME, &it, NULL);
+		if (read(fd, &n, sizeof n) != sizeof n) return 1;
+		printf("expired %lu\n", n);
 	} else if (!strcmp(what, "busy-parent")) { /* when does it learn of its child's end? */
 		signal(SIGCHLD, handle);
 		if (!fork()) _exit(0);
@@ -137,6 +245,18 @@ int main(int argc, char **argv)
 		tell("one", 0, start);
 		mkdir("/shared/two", 0777);
 		tell("two", 0, start);
+	} else if (!strcmp(what, "killed-child")) { /* held at a request on the share, it does not do that any more */
+		signal(SIGUSR1, SIG_DFL);
+		pid_t pid = fork();
+		if (!pid) {
+			char c;
+			int fd = open("/shared/file", O_CREAT | O_RDWR, 0666);
+			write(fd, "x", 1);
+			pread(fd, &c, 1, 0);
+			_exit(0);
+		}
+		kill(pid, SIGUSR1);
+		puts(waitpid(pid, &(int){0}, 0) == pid ? "killed" : "?");
 	} else if (!strcmp(what, "twins")) { /* which of two ends first? */
 		pid_t one = fork();
 		if (!one) _exit(0);
