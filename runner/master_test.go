@@ -3,6 +3,7 @@ package runner
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,8 +15,16 @@ import (
 	"screwtape/runner/list"
 )
 
-// masterDir is what the hosts share, with the site's list and an empty queue.
-func masterDir(t *testing.T) string {
+// A site is what hosts share, in dir, with the site's list and an empty queue.
+// What is started there is in one process group, which is killed when the test
+// ends. Its leader is not waited for until then, so its number is nobody else's.
+type site struct {
+	*testing.T
+	dir   string
+	group int
+}
+
+func newSite(t *testing.T) *site {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{"locks", "data", "lists/mailman", "qfiles/out"} {
@@ -30,78 +39,134 @@ func masterDir(t *testing.T) string {
 	if err := os.WriteFile(dir+"/lists/mailman/config.pck", data, 0o660); err != nil {
 		t.Fatal(err)
 	}
-	return dir
-}
-
-// masterRun runs a command of the master's whose children may go on, and gives
-// its status and what has been written by its end.
-func masterRun(t *testing.T, dir string, args ...string) (status int, log string) {
-	t.Helper()
-	f, err := os.CreateTemp(t.TempDir(), "log")
-	if err != nil {
+	leader, _ := command("idle")
+	leader.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := leader.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		syscall.Kill(-leader.Process.Pid, syscall.SIGKILL)
+		leader.Wait()
+	})
+	return &site{t, dir, leader.Process.Pid}
+}
+
+// start starts a command of the master's whose children may go on. Its output is
+// written to log.
+func (s *site) start(log *os.File, args ...string) *exec.Cmd {
+	s.Helper()
+	cmd, _ := command(append([]string{"master", "--dir", s.dir}, args...)...)
+	cmd.Stderr = log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: s.group}
+	if err := cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	return cmd
+}
+
+// run runs a command of the master's, and gives its status and what has been
+// written by its end.
+func (s *site) run(args ...string) (status int, log string) {
+	s.Helper()
+	f, err := os.CreateTemp(s.TempDir(), "log")
+	if err != nil {
+		s.Fatal(err)
+	}
 	defer f.Close()
-	cmd, _ := command(append([]string{"master", "--dir", dir}, args...)...)
-	cmd.Stderr = f
-	cmd.Run()
+	cmd := s.start(f, args...)
+	cmd.Wait()
 	text, err := os.ReadFile(f.Name())
 	if err != nil {
-		t.Fatal(err)
+		s.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), string(text)
 }
 
 // await waits until it is so.
-func await(t *testing.T, what string, so func() bool) {
-	t.Helper()
+func (s *site) await(what string, so func() bool) {
+	s.Helper()
 	for range 3000 {
 		if so() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("waited in vain until %s", what)
+	s.Fatalf("waited in vain until %s", what)
 }
 
-func masterPID(dir, file string) int {
-	text, _ := os.ReadFile(dir + "/data/" + file)
+// pid is the number in a pid file, 0 if it has none.
+func (s *site) pid(file string) int {
+	text, _ := os.ReadFile(s.dir + "/data/" + file)
 	pid, _ := strconv.Atoi(strings.TrimSuffix(string(text), "\n"))
 	return pid
+}
+
+// master waits until there is a master other than that of the number before, and
+// gives its number.
+func (s *site) master(file string, before int) (pid int) {
+	s.Helper()
+	s.await("there is a master", func() bool {
+		pid = s.pid(file)
+		return pid != 0 && pid != before
+	})
+	s.awaitWaiting(pid)
+	return pid
+}
+
+// awaitWaiting waits until the master waits for a signal. One that comes before
+// it takes note of, but then may wait for another all the same, as the original
+// would. There is nothing else that a master which has its pid file sleeps in.
+func (s *site) awaitWaiting(master int) {
+	s.Helper()
+	s.await("the master waits", func() bool {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", master))
+		_, rest, _ := strings.Cut(string(stat), ") ") // the state comes after the name
+		return strings.HasPrefix(rest, "S")
+	})
+}
+
+// awaitGone waits until the process has ended.
+func (s *site) awaitGone(master int) {
+	s.Helper()
+	s.await("the master has gone", func() bool { return syscall.Kill(master, 0) == syscall.ESRCH })
+}
+
+// kids are the runners of a master.
+func kids(master int) []string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", master, master))
+	return strings.Fields(string(text))
 }
 
 // The life of a master of 2.1: the second start is refused, with the status of
 // success; -s does nothing to a master that lives; a stop leaves the pid file.
 func TestMaster(t *testing.T) {
 	t.Parallel()
-	dir := masterDir(t)
-	if status, log := masterRun(t, dir, "start"); status != 0 || log != "" {
+	s := newSite(t)
+	if status, log := s.run("start"); status != 0 || log != "" {
 		t.Fatalf("start: status %d, %s", status, log)
 	}
-	await(t, "there is a pid file", func() bool { return masterPID(dir, "master-qrunner.pid") != 0 })
-	pid := masterPID(dir, "master-qrunner.pid")
-	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+	pid := s.master("master-qrunner.pid", 0)
 	for _, args := range [][]string{{"start"}, {"-s", "start"}} {
-		if status, log := masterRun(t, dir, args...); status != 0 || !strings.Contains(log, "already running") {
+		if status, log := s.run(args...); status != 0 || !strings.Contains(log, "already running") {
 			t.Errorf("%v: status %d, %s", args, status, log)
 		}
 	}
-	claim, err := os.ReadFile(dir + "/locks/master-qrunner")
+	claim, err := os.ReadFile(s.dir + "/locks/master-qrunner")
 	if err != nil || !strings.HasSuffix(string(claim), "."+strconv.Itoa(pid)) {
 		t.Errorf("the lock holds %q, %v; the master is %d", claim, err, pid)
 	}
-	if status, log := masterRun(t, dir, "stop"); status != 0 || log != "" {
+	if status, log := s.run("stop"); status != 0 || log != "" {
 		t.Errorf("stop: status %d, %s", status, log)
 	}
-	await(t, "the lock is gone", func() bool { names, _ := os.ReadDir(dir + "/locks"); return len(names) == 0 })
-	if masterPID(dir, "master-qrunner.pid") != pid {
+	s.await("the lock is gone", func() bool { names, _ := os.ReadDir(s.dir + "/locks"); return len(names) == 0 })
+	if s.pid("master-qrunner.pid") != pid {
 		t.Error("the pid file has gone")
 	}
-	await(t, "the master has gone", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
-	if status, log := masterRun(t, dir, "stop"); status != 0 || !strings.Contains(log, "No child with pid: "+strconv.Itoa(pid)) {
+	s.awaitGone(pid)
+	if status, log := s.run("stop"); status != 0 || !strings.Contains(log, "No child with pid: "+strconv.Itoa(pid)) {
 		t.Errorf("stop without a master: status %d, %s", status, log)
 	}
-	if status, log := masterRun(t, dir, "stop"); status != 0 || !strings.Contains(log, "PID file unreadable") {
+	if status, log := s.run("stop"); status != 0 || !strings.Contains(log, "PID file unreadable") {
 		t.Errorf("stop without a pid file: status %d, %s", status, log)
 	}
 }
@@ -111,33 +176,24 @@ func TestMaster(t *testing.T) {
 func TestMasterQueues(t *testing.T) {
 	t.Parallel()
 	for version, queues := range map[string]string{"2.1.39": "in:0 in:1 out:0 out:1 retry:0 retry:1", "3.3.8": "in:0 in:1 pipeline:0 pipeline:1 out:0 out:1 retry:0 retry:1"} {
-		dir := masterDir(t)
-		cmd, _ := command("master", "--dir", dir, "--profile", version, "--locks", dir+"/locks", "--runners", "2", "--queues", "all", "start")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		s := newSite(t)
+		cmd := s.start(nil, "--profile", version, "--locks", s.dir+"/locks", "--runners", "2", "--queues", "all", "start")
 		go cmd.Wait() // 3.3.8's is the master itself
-		var pid int
-		await(t, "there is a pid file", func() bool {
-			pid = max(masterPID(dir, "master-qrunner.pid"), masterPID(dir, "master.pid"))
-			return pid != 0
-		})
-		t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+		pid := s.master(map[string]string{"2.1.39": "master-qrunner.pid", "3.3.8": "master.pid"}[version], 0)
 		started := func() (list []string) {
-			text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-			for _, kid := range strings.Fields(string(text)) {
+			for _, kid := range kids(pid) {
 				line, _ := os.ReadFile("/proc/" + kid + "/cmdline")
 				args := strings.Split(string(line), "\x00")
 				flag := func(name string) string { return args[slices.Index(args, name)+1] }
-				if slices.Contains(args, "queue") && flag("--lists") == dir+"/lists" && flag("--locks") == dir+"/locks" {
+				if slices.Contains(args, "queue") && flag("--lists") == s.dir+"/lists" && flag("--locks") == s.dir+"/locks" {
 					list = append(list, flag("--queue")+":"+flag("--slice"))
 				}
 			}
 			return list
 		}
-		await(t, "the runners are "+queues, func() bool { return strings.Join(started(), " ") == queues })
+		s.await("the runners are "+queues, func() bool { return strings.Join(started(), " ") == queues })
 		syscall.Kill(pid, syscall.SIGTERM)
-		await(t, "the master has gone", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+		s.awaitGone(pid)
 	}
 }
 
@@ -145,85 +201,75 @@ func TestMasterQueues(t *testing.T) {
 // likes.
 func TestMasterRestart(t *testing.T) {
 	t.Parallel()
-	dir := masterDir(t)
-	masterRun(t, dir, "--runners", "2", "start")
-	await(t, "there is a pid file", func() bool { return masterPID(dir, "master-qrunner.pid") != 0 })
-	pid := masterPID(dir, "master-qrunner.pid")
-	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
-	kids := func() []string {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-		return strings.Fields(string(text))
+	s := newSite(t)
+	s.run("--runners", "2", "start")
+	pid := s.master("master-qrunner.pid", 0)
+	if got := kids(pid); len(got) != 2 {
+		t.Fatalf("the master has started %v, want two runners", got)
 	}
-	await(t, "there are two runners", func() bool { return len(kids()) == 2 })
 	for range 2 {
-		before := kids()
-		await(t, "the runners are others", func() bool {
-			masterRun(t, dir, "restart") // again: one that has just been started does not take it for a restart yet
+		before := kids(pid)
+		s.await("the runners are others", func() bool {
+			s.run("restart") // again: one that has just been started does not take it for a restart yet
 			time.Sleep(100 * time.Millisecond)
-			now := kids()
+			now := kids(pid)
 			return len(now) == 2 && !slices.Contains(before, now[0]) && !slices.Contains(before, now[1])
 		})
 	}
-	masterRun(t, dir, "stop")
-	await(t, "the master has gone", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+	s.awaitWaiting(pid)
+	s.run("stop")
+	s.awaitGone(pid)
 }
 
 // 2.1.15's -s takes the lock from a master that lives.
 func TestMasterForce(t *testing.T) {
 	t.Parallel()
-	dir := masterDir(t)
-	masterRun(t, dir, "start")
-	await(t, "there is a pid file", func() bool { return masterPID(dir, "master-qrunner.pid") != 0 })
-	first := masterPID(dir, "master-qrunner.pid")
-	t.Cleanup(func() { syscall.Kill(first, syscall.SIGKILL) })
-	if status, log := masterRun(t, dir, "--profile", "2.1.15", "-s", "start"); status != 0 || log != "" {
+	s := newSite(t)
+	s.run("start")
+	first := s.master("master-qrunner.pid", 0)
+	if status, log := s.run("--profile", "2.1.15", "-s", "start"); status != 0 || log != "" {
 		t.Fatalf("start -s: status %d, %s", status, log)
 	}
-	await(t, "there is another master", func() bool {
-		pid := masterPID(dir, "master-qrunner.pid")
-		return pid != 0 && pid != first
-	})
-	second := masterPID(dir, "master-qrunner.pid")
-	t.Cleanup(func() { syscall.Kill(second, syscall.SIGKILL) })
+	second := s.master("master-qrunner.pid", first)
 	if err := syscall.Kill(first, 0); err != nil {
 		t.Errorf("the first master has gone: %v", err)
 	}
 	// What a day later would do: the first finds that its lock is gone, and
 	// ends; the second's is left alone.
 	syscall.Kill(first, syscall.SIGALRM)
-	await(t, "the first master has gone", func() bool { return syscall.Kill(first, 0) == syscall.ESRCH })
-	claim, _ := os.ReadFile(dir + "/locks/master-qrunner")
+	s.awaitGone(first)
+	claim, _ := os.ReadFile(s.dir + "/locks/master-qrunner")
 	if !strings.HasSuffix(string(claim), "."+strconv.Itoa(second)) {
 		t.Errorf("the lock holds %q; the second master is %d", claim, second)
 	}
-	masterRun(t, dir, "stop")
-	await(t, "the second master has gone", func() bool { return syscall.Kill(second, 0) == syscall.ESRCH })
+	s.run("stop")
+	s.awaitGone(second)
 }
 
 // A runner that dies at each start is started again ten times; then the master
 // has none left, and ends.
 func TestMasterRestartLimit(t *testing.T) {
 	t.Parallel()
-	dir := masterDir(t)
-	if err := os.WriteFile(dir+"/qfiles/out/foo.pck", nil, 0o660); err != nil {
+	s := newSite(t)
+	if err := os.WriteFile(s.dir+"/qfiles/out/foo.pck", nil, 0o660); err != nil {
 		t.Fatal(err)
 	}
-	status, _, log := run(t, "master", "--dir", dir, "--runners", "1", "start")
+	status, _, log := run(t, "master", "--dir", s.dir, "--runners", "1", "start")
 	if status != 0 || strings.Count(log, "ValueError") != 11 || !strings.HasSuffix(log, "reached maximum restart limit of 10, not restarting.\n") {
 		t.Errorf("status %d, log\n%s", status, log)
 	}
-	names, err := os.ReadDir(dir + "/locks")
+	names, err := os.ReadDir(s.dir + "/locks")
 	if err != nil || len(names) > 0 {
 		t.Errorf("the lock is left: %v, %v", names, err)
 	}
 }
 
 func TestMasterWithoutSiteList(t *testing.T) {
-	dir := masterDir(t)
-	if err := os.Remove(dir + "/lists/mailman/config.pck"); err != nil {
+	s := newSite(t)
+	if err := os.Remove(s.dir + "/lists/mailman/config.pck"); err != nil {
 		t.Fatal(err)
 	}
-	if status, log := masterRun(t, dir, "start"); status != 1 || !strings.Contains(log, "Site list is missing") {
+	if status, log := s.run("start"); status != 1 || !strings.Contains(log, "Site list is missing") {
 		t.Errorf("status %d, %s", status, log)
 	}
 }
