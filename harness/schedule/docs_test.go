@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The tapes that the manual shows can be read.
+// The tapes that the manual shows can be read, and it tells what each verb is.
 func TestManual(t *testing.T) {
 	manual, err := os.ReadFile("../../docs/tapes.md")
 	if err != nil {
@@ -21,5 +21,10 @@ func TestManual(t *testing.T) {
 	}
 	if tapes == 0 {
 		t.Error("the manual shows no tape")
+	}
+	for _, verb := range Verbs {
+		if !strings.Contains(string(manual), "\n| `"+verb+"` | ") {
+			t.Errorf("the manual does not say what %s is", verb)
+		}
 	}
 }

@@ -2,7 +2,7 @@
 // time: two queue runners serve one slice on a local tmpfs, are killed and
 // started again at random, and hand their messages to a real SMTP server; then
 // screwtape searches the same set-up with each of its strategies. It prints a
-// Markdown table of how many of each anomaly came in a minute.
+// Markdown table of how many of each anomaly came, reckoned for a minute.
 //
 // scripts/against-luck builds and runs it.
 package main
@@ -47,7 +47,7 @@ func main() {
 }
 
 func compare(program string, each, kill time.Duration, dir string, seed uint64) error {
-	fmt.Printf("| %v of | tries | lost | double | stray |\n|---|---|---|---|---|\n", each)
+	fmt.Printf("| %v of | tries in that time | lost a minute | double a minute | stray a minute |\n|---|---|---|---|---|\n", each)
 	natively := luck{program: program, each: each, kill: kill, dir: dir, rng: rand.New(rand.NewPCG(seed, 0))}
 	if err := natively.row("luck: kill -9 and restart"); err != nil {
 		return err
@@ -102,11 +102,11 @@ func search(program, strategy string, each time.Duration, seed uint64) error {
 	return nil
 }
 
-// row prints how many of each were found in a minute.
+// row prints how many of each were found, reckoned for a minute.
 func row(name, tries string, seconds float64, found map[string]int) {
 	fmt.Printf("| %s | %s ", name, tries)
 	for _, kind := range kinds {
-		fmt.Printf("| %.1f ", float64(found[kind])*60/seconds)
+		fmt.Printf("| %.0f ", float64(found[kind])*60/seconds)
 	}
 	fmt.Println("|")
 }
