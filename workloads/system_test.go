@@ -147,6 +147,10 @@ func TestSystemFiles(t *testing.T) {
 		{`read = "cat counter"`, "read = \"cat counter\"\ndelivered = [\"new/*\"]", `x.toml:2: delivered, places and misleading are a queue's; leave them out, or write workload = "queue"`},
 		{`read = "cat counter"`, "read = \"cat counter\"\nscratch = [\"/\"]", `x.toml:4: "/" cannot be scratch; name a directory that programs may fill as they like, such as /tmp`},
 		{`name = "add"`, `name = "Add!"`, `x.toml:9: "Add!" cannot be a name; use lower-case letters, digits and -`},
+		{`{id}`, `one`, `x.toml:10: the act add says no {id}, by which is seen what came of it; write {id} in what it puts in; a daemon is a [[program]]`},
+		{"\n\n[share]\ncounter = \"0\\n\"\n\n[[act]]\nname = \"add\"\ncommand = \"echo {id} >>{share}/counter\"", "\nprepared = \"x\"\n[[act]]\nname = \"add\"\nfork = \"x\"", `x.toml:7: the act add says no {id}, by which is seen what came of it; write {id} in what it puts in; a daemon is a [[program]]`},
+		{"workload = \"state\"\nread = \"cat counter\"\n\n[share]\ncounter = \"0\\n\"\n\n[[act]]\nname = \"add\"\ncommand = \"echo {id} >>{share}/counter\"", "workload = \"queue\"\n[[act]]\nname = \"add\"\nfile = \"{id}\"\ntext = \"{id}\"", `x.toml:6: the text of the act add has no Message-ID by which its message is found; write <{id}@...> in it`},
+		{"workload = \"state\"\nread = \"cat counter\"\n\n[share]\ncounter = \"0\\n\"", "workload = \"lock\"\n[[program]]\nname = \"d\"\ncommand = \"x\"", `x.toml:4: a lock has no programs beside its acts; make an [[act]] of what takes the lock`},
 		{`command = "echo {id} >>{share}/counter"`, ``, `x.toml:9: the act add is not one of a command, a fork and a file; write command = "...", fork = "...", or file = "..." and text = "..."`},
 		{`command = "echo {id} >>{share}/counter"`, `file = "x"`, `x.toml:10: what is done to a state is a command; write command = "..."`},
 		{`[[act]]`, "[[program]]\nname = \"d\"\n\n[[act]]", `x.toml:9: the program d is not one of a command and a fork; write command = "...", or fork = "..." with what the prepared command is told`},
@@ -165,6 +169,34 @@ func TestSystemFiles(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), c.says) {
 			t.Errorf("%s: error\n\t%v\nis not\n\t%s", c.new, err, c.says)
 		}
+	}
+}
+
+// An act may be told its id by the environment, and one that takes a lock needs
+// none.
+func TestActSaysID(t *testing.T) {
+	for _, c := range []struct{ old, new string }{
+		{"[share]", "[env]\nID = \"{id}\"\n\n[share]"},
+		{"workload = \"state\"\nread = \"cat counter\"", `workload = "lock"`},
+	} {
+		text := strings.Replace(strings.Replace(minimal, "echo {id}", "echo $ID", 1), c.old, c.new, 1)
+		if _, err := ParseSystemFile("x.toml", text); err != nil {
+			t.Errorf("%s: %v", c.new, err)
+		}
+	}
+}
+
+// Without any of the messages that are to be put in, nothing would be tested.
+func TestNoMessages(t *testing.T) {
+	config := DefaultSystem()
+	config.Messages = 0
+	config.Text = "name = \"spool\"\nworkload = \"queue\"\n[[program]]\nname = \"d\"\ncommand = \"x\"\n[[act]]\nname = \"put\"\nfile = \"{id}\"\ntext = \"<{id}@x>\"\n"
+	if _, err := NewSystem(config); err == nil || err.Error() != "messages: 0; there can be 1 to 10000" {
+		t.Errorf("error %v", err)
+	}
+	config.Text = minimal // whose act is no file
+	if _, err := NewSystem(config); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -182,6 +182,8 @@ func (s *System) fault() *fault {
 		return top("read", "a "+s.Workload+" has no state to read", "leave it out")
 	case s.Workload != "queue" && (len(s.Delivered) > 0 || len(s.Places) > 0 || s.Misleading != ""):
 		return top("workload", "delivered, places and misleading are a queue's", `leave them out, or write workload = "queue"`)
+	case s.Workload == "lock" && len(s.Programs) > 0:
+		return &fault{"program", 0, "name", "a lock has no programs beside its acts", "make an [[act]] of what takes the lock"}
 	case len(s.Acts) == 0:
 		return top("name", "nobody does anything", "add an [[act]]")
 	}
@@ -236,9 +238,27 @@ func (s *System) fault() *fault {
 			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command, a fork and a file", `write command = "...", fork = "...", or file = "..." and text = "..."`}
 		case a.File != "" && s.Workload != "queue":
 			return &fault{"act", i, "file", "what is done to a " + s.Workload + " is a command", `write command = "..."`}
+		case a.File != "" && !strings.Contains(a.Text, messageID("{id}")):
+			return &fault{"act", i, "text", "the text of the act " + a.Name + " has no Message-ID by which its message is found", "write <{id}@...> in it"}
+		case a.File == "" && s.Workload != "lock" && !s.saysID(a):
+			key := "command"
+			if a.Fork != "" {
+				key = "fork"
+			}
+			return &fault{"act", i, key, "the act " + a.Name + " says no {id}, by which is seen what came of it", "write {id} in what it puts in; a daemon is a [[program]]"}
 		}
 	}
 	return nil
+}
+
+// saysID reports whether the act is told its id, be it by the environment.
+func (s *System) saysID(a Act) bool {
+	for _, text := range append(slices.Collect(maps.Values(s.Env)), a.Command, a.Fork) {
+		if strings.Contains(text, "{id}") {
+			return true
+		}
+	}
+	return false
 }
 
 // canBeScratch reports whether a node can have a directory of its own in the

@@ -95,13 +95,16 @@ func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Re
 }
 
 // count counts all copies that lie on the share.
+// messageID is how a message's Message-ID begins, by which copies are found.
+func messageID(id string) string { return "<" + id + "@" }
+
 func (q *systemQueue) count(s *share.Store) map[string]copies {
 	all := map[string]copies{}
 	ids := q.ids()
 	q.files(s, func(name string, data string) {
 		for _, id := range ids {
 			c := all[id]
-			if n := strings.Count(data, "<"+id+"@"); q.isDelivered(name) {
+			if n := strings.Count(data, messageID(id)); q.isDelivered(name) {
 				c.delivered += n
 			} else {
 				c.elsewhere += n
@@ -139,7 +142,7 @@ func matchName(pattern, name string) bool {
 // Note says which message lies at a path.
 func (q *systemQueue) Note(_ string, data []byte) string {
 	for _, id := range q.ids() {
-		if strings.Contains(string(data), "<"+id+"@") {
+		if strings.Contains(string(data), messageID(id)) {
 			return id
 		}
 	}
