@@ -296,13 +296,18 @@ func importTree(store *share.Store, dir, root string) error {
 	})
 }
 
+// isAct reports whether the program of that label is an act, and no daemon.
+func (s *system) isAct(label string) bool {
+	_, name, _ := strings.Cut(label, "/")
+	return slices.ContainsFunc(s.Acts, func(a Act) bool { return a.Name == name })
+}
+
 // acts are the runs of programs that are acts; one that ended with 0 has done
 // what it should.
 func (s *system) acts(ops []history.Op) []*life {
 	var list []*life
 	for _, l := range lives(ops) {
-		_, name, _ := strings.Cut(l.process, "/")
-		if slices.ContainsFunc(s.Acts, func(a Act) bool { return a.Name == name }) {
+		if s.isAct(l.process) {
 			l.entered = l.how == "exit 0"
 			list = append(list, l)
 		}

@@ -8,12 +8,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"screwtape/harness"
 	"screwtape/harness/check"
+	"screwtape/harness/history"
 	"screwtape/harness/schedule"
+	"screwtape/harness/share"
 )
 
 // skipMissing skips a test whose programs are not on this machine.
@@ -198,6 +201,77 @@ func TestNoMessages(t *testing.T) {
 	if _, err := NewSystem(config); err != nil {
 		t.Error(err)
 	}
+}
+
+// A client delivers its own message again when it is called again, which it is
+// until it has ended with 0; that excuses no other delivery.
+func TestExcusedDeliveries(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		by    string // delivers the message of a/deliver, first; it is moved away
+		exit  bool   // a/deliver ends with 0 before node a and b crash
+		later bool   // and what it has left in the background delivers after it
+		kind  string
+	}{
+		{"interrupted", "a/deliver.1", false, false, check.DoubleDeliveryAfterCrash},
+		{"acknowledged", "a/deliver.1", true, false, check.DoubleDelivery},
+		{"acknowledged before", "a/deliver.1", true, true, check.DoubleDelivery},
+		{"by another client", "b/deliver", false, false, check.DoubleDelivery},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := ParseSystemFile("x.toml", "name = \"spool\"\nworkload = \"queue\"\ndelivered = [\"new/*\"]\n[[act]]\nname = \"deliver\"\ncommand = \"x {id}\"\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := &systemQueue{system: system{System: s, config: DefaultSystem()}}
+			store := share.NewStore(time.Now)
+			var h history.Recorder
+			if err := q.Act(&harness.Acts{Share: store}); err != nil {
+				t.Fatal(err)
+			}
+			happens := func(process, verb string, files ...string) {
+				for _, name := range files {
+					if err := putFile(store, "/shared/"+name, "<deliver-a@x>", false); err != nil {
+						t.Fatal(err)
+					}
+				}
+				q.Observe(schedule.Decision{Process: process, Verb: verb}, store, &h)
+			}
+			exits := func() {
+				if c.exit {
+					h.Add("a/deliver", history.Info, "exit", "exit 0", "")
+				}
+			}
+			happens("a/deliver", schedule.Start)
+			happens("a/deliver", "write", "queue/1")
+			if c.later {
+				exits()
+			}
+			if err := store.Remove("/shared/queue/1"); err != nil {
+				t.Fatal(err)
+			}
+			happens(c.by, "rename", "new/1")
+			if !c.later {
+				exits()
+			}
+			h.Add("nemesis", history.Info, "crash", "a", "")
+			h.Add("nemesis", history.Info, "crash", "b", "")
+			happens("b/other", "write", "new/2")
+			v := q.Judge(&harness.End{Share: store, History: h.Ops(), Bounded: "no matter"})
+			if kinds := kindsOf(v); !slices.Equal(kinds, []string{c.kind}) {
+				t.Errorf("shows %v, want %s", kinds, c.kind)
+			}
+		})
+	}
+}
+
+// kindsOf are the kinds of a verdict's anomalies, those that break no promise last.
+func kindsOf(v check.Verdict) []string {
+	var kinds []string
+	for _, a := range append(v.Anomalies, v.Allowed...) {
+		kinds = append(kinds, a.Kind)
+	}
+	return kinds
 }
 
 // A file of ten lines is enough for a program that loses updates, and for one

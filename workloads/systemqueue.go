@@ -68,12 +68,12 @@ func (q *systemQueue) ids() []string {
 }
 
 // Observe notes that a client begins, that a message is in one more file of
-// deliveries, and that it is in no other file any more. Of a client that
-// delivers the message itself that is not noted: until it has ended with 0, whoever called
-// it will call it again.
+// deliveries, and that it is in no other file any more. Of a client and its own
+// message that is not noted: until it has ended with 0, whoever called it will
+// call it again.
 func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
 	node, name, _ := strings.Cut(schedule.Program(d.Process), "/")
-	client := slices.ContainsFunc(q.Acts, func(a Act) bool { return a.Name == name })
+	client := q.isAct(schedule.Program(d.Process))
 	if client && d.Verb == schedule.Start {
 		h.Add(d.Process, history.Invoke, "enqueue", actID(node, name), "")
 	}
@@ -87,17 +87,18 @@ func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Re
 		for range is.delivered - was.delivered {
 			h.Did(d.Process, "deliver", id)
 		}
-		if was.elsewhere > 0 && is.elsewhere == 0 && !client {
+		own := client && id == actID(node, name)
+		if was.elsewhere > 0 && is.elsewhere == 0 && !own {
 			h.Did(d.Process, "remove", id)
 		}
 	}
 	q.copies = now
 }
 
-// count counts all copies that lie on the share.
 // messageID is how a message's Message-ID begins, by which copies are found.
 func messageID(id string) string { return "<" + id + "@" }
 
+// count counts all copies that lie on the share.
 func (q *systemQueue) count(s *share.Store) map[string]copies {
 	all := map[string]copies{}
 	ids := q.ids()
@@ -160,13 +161,7 @@ func (q *systemQueue) Judge(e *harness.End) check.Verdict {
 		}
 	})
 	acts := q.acts(e.History)
-	ops := slices.Clone(e.History)
-	for _, l := range acts {
-		if l.entered {
-			ops = append(ops, history.Op{Process: l.process, Type: history.OK, F: "enqueue", Value: l.id()})
-		}
-	}
-	v := check.JudgeMessages(q.Promise, check.Messages(ops, places), q.misleading(e))
+	v := check.JudgeMessages(q.Promise, check.Messages(q.acknowledged(e.History), places), q.misleading(e))
 	var more []check.Anomaly
 	if e.Bounded == "" {
 		more = failedAlone(acts)
@@ -179,6 +174,40 @@ func (q *systemQueue) Judge(e *harness.End) check.Verdict {
 		v.Verdict, v.Anomalies = check.Invalid, append(v.Anomalies, more...)
 	}
 	return v
+}
+
+// acknowledged adds what it means that a client has ended with 0: its message is
+// accepted, and nobody will call it again. So what it has delivered of it, or what
+// it has left in the background does later, is no more interrupted by a crash than
+// if it had been removed.
+func (q *systemQueue) acknowledged(ops []history.Op) []history.Op {
+	var all []history.Op
+	delivered := map[string][]string{} // by id: the client's processes that did
+	done := map[string]bool{}          // by id
+	for _, op := range ops {
+		all = append(all, op)
+		label := schedule.Program(op.Process)
+		node, name, _ := strings.Cut(label, "/")
+		id := actID(node, name)
+		ok := func(process, f string) {
+			all = append(all, history.Op{Step: op.Step, Process: process, Type: history.OK, F: f, Value: id})
+		}
+		switch {
+		case !q.isAct(label):
+		case op.F == "exit" && op.Process == label && op.Value == "exit 0":
+			ok(label, "enqueue")
+			for _, process := range delivered[id] {
+				ok(process, "remove")
+			}
+			done[id] = true
+		case op.F != "deliver" || op.Type != history.OK || op.Value != id:
+		case done[id]:
+			ok(op.Process, "remove")
+		default:
+			delivered[id] = append(delivered[id], op.Process)
+		}
+	}
+	return all
 }
 
 // place says what it means for a message to lie there. What lies in a queue when
