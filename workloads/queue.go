@@ -33,7 +33,7 @@ type Queue struct {
 	profile profile.Profile
 	entries map[string]string // base name of an entry -> id of its message
 	damaged map[string]bool   // ids of messages whose entries were bad from the start
-	emptied map[string]bool   // ids of messages of which a loss of power has left an entry that cannot be read
+	emptied map[string]int    // by the id of a message: the step at which a loss of power left an entry of it that cannot be read
 	removed map[string]int    // by process and entry: the step at which it did so
 	posts   int               // how often an incoming runner has saved the list, each time with one post more
 }
@@ -308,7 +308,7 @@ func (q *Queue) Prepare(s *share.Store) error {
 // Act puts the messages into the queue, a second apart.
 func (q *Queue) Act(a *harness.Acts) error {
 	q.entries, q.removed, q.posts = map[string]string{}, map[string]int{}, 0
-	q.damaged, q.emptied = map[string]bool{}, map[string]bool{}
+	q.damaged, q.emptied = map[string]bool{}, map[string]int{}
 	dir := path.Join("/shared", queueDir, q.config.Queues[0])
 	if q.config.BadName { // listed before every entry
 		if err := a.Share.WriteFile(dir+"/0foo.pck", []byte("not an entry"), 0o660); err != nil {
@@ -365,7 +365,7 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 		h.Add(d.Process, history.Invoke, "enqueue", "m0", "")
 	}
 	if d.Verb == schedule.PowerLoss {
-		q.noteEmptied(s)
+		q.noteEmptied(s, h.Step)
 	}
 	if d.Outcome != "ok" || len(d.Names) == 0 {
 		return
@@ -401,8 +401,8 @@ func (q *Queue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder
 	}
 }
 
-// noteEmptied notes which entries cannot be read.
-func (q *Queue) noteEmptied(s *share.Store) {
+// noteEmptied notes which entries cannot be read from this step on.
+func (q *Queue) noteEmptied(s *share.Store, step int) {
 	top := "/shared/" + queueDir
 	s.Walk(top, func(below string, entry share.Entry) {
 		base, _ := splitEntry(below)
@@ -411,7 +411,9 @@ func (q *Queue) noteEmptied(s *share.Store) {
 			if err == nil {
 				_, err = pickle.Decode(data)
 			}
-			q.emptied[id] = q.emptied[id] || err != nil
+			if _, before := q.emptied[id]; err != nil && !before {
+				q.emptied[id] = step
+			}
 		}
 	})
 }
@@ -442,14 +444,23 @@ func (q *Queue) Note(name string, data []byte) string {
 // Judge looks where copies of the messages lie, counts how often each was
 // delivered, and reads what the runners said of them.
 func (q *Queue) Judge(e *harness.End) check.Verdict {
-	misleading := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] || q.emptied[id] })
-	misleading = append(misleading, q.removedTwice(e)...)
+	misleading := append(q.misleading(e), q.removedTwice(e)...)
 	v := check.JudgeMessages(q.config.Promise, check.Messages(accepted(e.History), q.places(e)), misleading)
 	v = q.crashLoops(e, v)
 	if q.lists() {
 		v = q.judgeList(e, v)
 	}
 	return v
+}
+
+// misleading are the lines in which runners take a message for damaged that is
+// not, or not yet.
+func (q *Queue) misleading(e *harness.End) []check.Misleading {
+	found := check.FindMisleading(e.Steps, q.about, func(id string) bool { return q.damaged[id] })
+	return slices.DeleteFunc(found, func(m check.Misleading) bool {
+		at, emptied := q.emptied[m.ID]
+		return emptied && m.Step >= at
+	})
 }
 
 // places are where copies of each message lie in the end.

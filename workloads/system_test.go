@@ -274,6 +274,26 @@ func kindsOf(v check.Verdict) []string {
 	return kinds
 }
 
+// A loss of power excuses what is said of a message after it, and nothing before.
+func TestMisleadingBeforePowerLoss(t *testing.T) {
+	system := &systemQueue{system: system{System: &System{Misleading: "damaged: (.*)"}}, names: map[string]string{"m0": "queue/m0"}}
+	queue := &Queue{entries: map[string]string{"1.5+m0": "m0"}, emptied: map[string]int{"m0": 3}}
+	for text, judge := range map[string]func(*harness.End) []check.Misleading{
+		"damaged: m0":                          system.misleading,
+		"Ignoring unparseable message: 1.5+m0": queue.misleading,
+	} {
+		for step, want := range map[int]int{2: 1, 3: 0, 4: 0} {
+			e := &harness.End{
+				History: []history.Op{{Step: 3, F: schedule.PowerLoss}},
+				Steps:   []history.Step{{Index: step, Lines: []history.Line{{Process: "a/out", Text: text}}}},
+			}
+			if got := len(judge(e)); got != want {
+				t.Errorf("%s, in step %d: %d are told, want %d", text, step, got, want)
+			}
+		}
+	}
+}
+
 // A file of ten lines is enough for a program that loses updates, and for one
 // that does not.
 func TestMinimalSystem(t *testing.T) {

@@ -225,8 +225,8 @@ func (q *systemQueue) place(name string, e *harness.End) string {
 }
 
 // misleading are the lines in which programs take a message for damaged: by its
-// id, or by the name of the file that a client made. Where the power has failed, it
-// may be.
+// id, or by the name of the file that a client made. Once the power has failed, it may
+// be.
 func (q *systemQueue) misleading(e *harness.End) []check.Misleading {
 	if q.Misleading == "" {
 		return nil
@@ -245,6 +245,7 @@ func (q *systemQueue) misleading(e *harness.End) []check.Misleading {
 		}
 		return "", false
 	}
-	failed := slices.ContainsFunc(e.History, func(op history.Op) bool { return op.F == schedule.PowerLoss })
-	return check.FindMisleading(e.Steps, about, func(string) bool { return failed })
+	found := check.FindMisleading(e.Steps, about, func(string) bool { return false })
+	failed := slices.IndexFunc(e.History, func(op history.Op) bool { return op.F == schedule.PowerLoss })
+	return slices.DeleteFunc(found, func(m check.Misleading) bool { return failed >= 0 && m.Step >= e.History[failed].Step })
 }
