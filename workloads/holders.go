@@ -79,6 +79,25 @@ func stolenLocks(ops []history.Op, lock string) []check.Anomaly {
 	return nil
 }
 
+// inSection are who is in a lock's section after so many decisions.
+func inSection(ops []history.Op, lock string, step int) []string {
+	var list []string
+	for _, op := range ops {
+		if op.Step > step {
+			break
+		}
+		list = slices.DeleteFunc(list, ends(op))
+		switch {
+		case op.Type != history.OK || op.Value != lock:
+		case op.F == "acquire":
+			list = append(list, op.Process)
+		case op.F == "release":
+			list = slices.DeleteFunc(list, func(p string) bool { return p == op.Process })
+		}
+	}
+	return list
+}
+
 // waiting finds programs that are still there when nothing is left to happen:
 // they wait for what never comes.
 func waiting(ops []history.Op) []check.Anomaly {

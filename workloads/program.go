@@ -264,10 +264,13 @@ func (p *Program) Note(string, []byte) string { return "" }
 // was removed while somebody else was in it, and whether somebody waits for
 // ever or is refused what nobody alive holds. Files that are left beside the
 // lock's break no promise, but are told.
-func (p *Program) Judge(e *harness.End) check.Verdict {
+func (p *Program) Judge(e *harness.End) check.Verdict { return p.judge(e, nil) }
+
+// judge judges. Those who stay are there in the end, and do not wait.
+func (p *Program) judge(e *harness.End, stay []string) check.Verdict {
 	list := slices.Concat(splitBrain(e.History, lockFile), stolenLocks(heldFromEntry(e.History), lockFile))
 	if e.Bounded == "" {
-		list = append(list, waiting(e.History)...)
+		list = append(list, slices.DeleteFunc(waiting(e.History), func(a check.Anomaly) bool { return slices.Contains(stay, a.Subject) })...)
 		list = append(list, keptOut(e.History)...)
 	}
 	v := verdict(list)

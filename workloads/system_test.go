@@ -40,6 +40,7 @@ func TestSystems(t *testing.T) {
 		{"git-commit", nil, 2, []string{check.LostUpdate}},
 		{"maildir", []string{"crash"}, 4, nil},
 		{"htpasswd", []string{"crash"}, 3, []string{check.LostUpdate, check.CorruptState}},
+		{"mailman3-master", nil, 1, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := DefaultSystem()
@@ -294,6 +295,39 @@ func TestMisleadingBeforePowerLoss(t *testing.T) {
 	}
 }
 
+// A daemon that is started again waits for ever, and should; an act that does is
+// stuck, but for one that has the lock, as a daemon has it.
+func TestWaitingActs(t *testing.T) {
+	var h history.Recorder
+	h.Add("nemesis", history.Info, "start", "a/act", "")
+	h.Add("nemesis", history.Info, "start", "b/act", "")
+	h.Add("a/act", history.OK, "acquire", lockFile, "")
+	e := &harness.End{Share: share.NewStore(time.Now), History: h.Ops()}
+	if err := (&Program{}).Prepare(e.Share); err != nil {
+		t.Fatal(err)
+	}
+	withDaemon := &harness.End{Share: e.Share, History: append(slices.Clone(h.Ops()), history.Op{F: "start", Value: "a/daemon"})}
+	base := system{System: &System{Read: "true", Acts: []Act{{Name: "act"}}}}
+	for _, c := range []struct {
+		workload harness.Workload
+		end      *harness.End
+		want     []string
+	}{
+		{&systemState{base}, withDaemon, []string{"a/act", "b/act"}},
+		{&systemLock{system: base}, e, []string{"b/act"}},
+	} {
+		var got []string
+		for _, a := range c.workload.Judge(c.end).Anomalies {
+			if a.Kind == check.Stuck {
+				got = append(got, a.Subject)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%T: stuck are %v, want %v", c.workload, got, c.want)
+		}
+	}
+}
+
 // A file of ten lines is enough for a program that loses updates, and for one
 // that does not.
 func TestMinimalSystem(t *testing.T) {
@@ -413,12 +447,13 @@ command = "COMMAND"
 	}{
 		{"{critical}", true},
 		{"mkdir {file} && {critical} && rmdir {file}", false},
+		{"mkdir {file} && : >{mark} && exec sleep infinity", false}, // as a daemon has it
 	} {
 		config := DefaultSystem()
 		config.Text = strings.Replace(text, "COMMAND", c.command, 1)
 		test, err := NewSystem(config)
 		o := search(t, test, err, 6)
-		if found := o.Counts[check.SplitBrain] > 0; found != c.finds {
+		if found := o.Counts[check.SplitBrain] > 0; found != c.finds || o.Counts[check.Stuck] > 0 {
 			t.Errorf("%s: %s", c.command, describe(o))
 		}
 	}

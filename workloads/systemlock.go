@@ -1,6 +1,12 @@
 package workloads
 
-import "screwtape/harness/share"
+import (
+	"math"
+
+	"screwtape/harness"
+	"screwtape/harness/check"
+	"screwtape/harness/share"
+)
 
 // A systemLock is the workload of a lock that acts take: as Program, of which it
 // has how the section is seen and judged.
@@ -16,4 +22,10 @@ func (l *systemLock) Prepare(s *share.Store) error {
 		return err
 	}
 	return l.system.Prepare(s)
+}
+
+// Judge is as Program's, but that an act which is in the section in the end does
+// not wait: it holds the lock as a daemon does, for as long as it runs.
+func (l *systemLock) Judge(e *harness.End) check.Verdict {
+	return l.judge(e, inSection(e.History, lockFile, math.MaxInt))
 }

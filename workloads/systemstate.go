@@ -23,13 +23,13 @@ func (*systemState) Act(*harness.Acts) error { return nil }
 func (*systemState) Note(string, []byte) string { return "" }
 
 // Judge has the state printed, and looks whether all is in it that commands have
-// said they did; and whether a command waits for ever, or failed although
-// nobody was in its way.
+// said they did; and whether a command waits for ever, as daemons do, or failed
+// although nobody was in its way.
 func (s *systemState) Judge(e *harness.End) check.Verdict {
 	acts := s.acts(e.History)
 	list := s.lost(e.Share, acts)
 	if e.Bounded == "" {
-		list = append(list, waiting(e.History)...)
+		list = append(list, slices.DeleteFunc(waiting(e.History), func(a check.Anomaly) bool { return !s.isAct(a.Subject) })...)
 		list = append(list, failedAlone(acts)...)
 	}
 	return verdict(list)
