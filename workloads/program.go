@@ -22,9 +22,10 @@ import (
 // nodes. That one is in its section is seen by a file of its own there, the
 // mark, whatever the lock is made of.
 type Program struct {
-	config ProgramConfig
-	inode  uint64   // of the lock's file when it was last looked at; 0 is none
-	inside []string // contenders whose marks are there
+	config  ProgramConfig
+	inode   uint64   // of the lock's file when it was last looked at; 0 is none
+	version uint64   // of the store then
+	inside  []string // contenders whose marks are there
 }
 
 // A ProgramConfig says how such a test is set up. Its text form is a tape's
@@ -194,7 +195,7 @@ func (p *Program) Prepare(s *share.Store) error { return (&Lock{}).Prepare(s) }
 
 // Act does nothing: the contenders are clients.
 func (p *Program) Act(*harness.Acts) error {
-	p.inode, p.inside = 0, nil
+	p.inode, p.version, p.inside = 0, 0, nil
 	return nil
 }
 
@@ -219,10 +220,11 @@ func (p *Program) Observe(d schedule.Decision, s *share.Store, h *history.Record
 	if p.inode != 0 && inode != p.inode {
 		h.Did(who, "remove-lock", lockFile)
 	}
-	p.inode = inode
+	p.inode, p.version = inode, s.Version()
 }
 
-// observeMark notes that a contender's mark appears or vanishes.
+// observeMark notes that a contender's mark appears or vanishes. To look at a mark
+// that a crash has left makes none; to open it may.
 func (p *Program) observeMark(d schedule.Decision, who string, s *share.Store, h *history.Recorder) {
 	mark := d.Names[len(d.Names)-1]
 	if mark != sectionDir+"/"+strings.ReplaceAll(who, "/", ".") {
@@ -230,7 +232,7 @@ func (p *Program) observeMark(d schedule.Decision, who string, s *share.Store, h
 	}
 	there, in := inodeOf(s, mark) != 0, slices.Contains(p.inside, who)
 	switch {
-	case there && !in && d.Verb != "unlink":
+	case there && !in && d.Verb != "unlink" && (d.Verb == "open" || s.Version() != p.version):
 		p.inside = append(p.inside, who)
 		h.Add(who, history.OK, "acquire", lockFile, "")
 	case !there && in:

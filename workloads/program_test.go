@@ -1,6 +1,8 @@
 package workloads
 
 import (
+	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"screwtape/harness/check"
 	"screwtape/harness/history"
 	"screwtape/harness/schedule"
+	"screwtape/harness/share"
 )
 
 // A real is a lock of a program that is on many a machine, and what is to be
@@ -186,6 +189,30 @@ func TestKeptOut(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+}
+
+// A mark that a crash has left is not made by looking at it, and is by opening it
+// or writing to it.
+func TestStaleMark(t *testing.T) {
+	const mark = sectionDir + "/a.locker"
+	for verb, enters := range map[string]bool{"open": true, "write": true, "stat": false, "read": false, "close": false} {
+		store := share.NewStore(time.Now)
+		p := &Program{}
+		if err := errors.Join(p.Prepare(store), store.WriteFile("/shared/"+mark, nil, 0o666), p.Act(nil)); err != nil {
+			t.Fatal(err)
+		}
+		var h history.Recorder
+		p.Observe(schedule.Decision{Process: "a/locker", Verb: schedule.Start}, store, &h)
+		if verb == "write" {
+			if err := store.WriteFile("/shared/"+mark, []byte("1"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.Observe(schedule.Decision{Process: "a/locker", Verb: verb, Names: []string{mark}, Outcome: "ok"}, store, &h)
+		if in := len(inSection(h.Ops(), lockFile, math.MaxInt)) > 0; in != enters {
+			t.Errorf("%s: in the section %v, want %v", verb, in, enters)
 		}
 	}
 }
