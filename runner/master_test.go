@@ -51,16 +51,11 @@ func newSite(t *testing.T) *site {
 	return &site{t, dir, leader.Process.Pid}
 }
 
-// start starts a command of the master's whose children may go on. Its output is
-// written to log.
-func (s *site) start(log *os.File, args ...string) *exec.Cmd {
-	s.Helper()
+// command is a command of the master's whose children may go on.
+func (s *site) command(args ...string) *exec.Cmd {
 	cmd, _ := command(append([]string{"master", "--dir", s.dir}, args...)...)
-	cmd.Stderr = log
+	cmd.Stderr = nil
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: s.group}
-	if err := cmd.Start(); err != nil {
-		s.Fatal(err)
-	}
 	return cmd
 }
 
@@ -73,8 +68,11 @@ func (s *site) run(args ...string) (status int, log string) {
 		s.Fatal(err)
 	}
 	defer f.Close()
-	cmd := s.start(f, args...)
-	cmd.Wait()
+	cmd := s.command(args...)
+	cmd.Stderr = f
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		s.Fatal(err)
+	}
 	text, err := os.ReadFile(f.Name())
 	if err != nil {
 		s.Fatal(err)
@@ -177,7 +175,10 @@ func TestMasterQueues(t *testing.T) {
 	t.Parallel()
 	for version, queues := range map[string]string{"2.1.39": "in:0 in:1 out:0 out:1 retry:0 retry:1", "3.3.8": "in:0 in:1 pipeline:0 pipeline:1 out:0 out:1 retry:0 retry:1"} {
 		s := newSite(t)
-		cmd := s.start(nil, "--profile", version, "--locks", s.dir+"/locks", "--runners", "2", "--queues", "all", "start")
+		cmd := s.command("--profile", version, "--locks", s.dir+"/locks", "--runners", "2", "--queues", "all", "start")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
 		go cmd.Wait() // 3.3.8's is the master itself
 		pid := s.master(map[string]string{"2.1.39": "master-qrunner.pid", "3.3.8": "master.pid"}[version], 0)
 		started := func() (list []string) {
