@@ -153,7 +153,9 @@ a/writer open late = ok
 			w := newWorld(t, &Test{Name: "frozen", Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{
 				timedShell("a", "reader", reader), timedShell("a", "writer", writer)}})
 			if tc.how == bySignal {
+				group := w.hosts[0].Group
 				w.hosts[0].Group = nil
+				t.Cleanup(func() { w.hosts[0].Group = group }) // which is removed with the world
 			} else if w.hosts[0].Group == nil {
 				t.Skip("SKIPPED: no cgroup may be made here")
 			}

@@ -38,10 +38,7 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 	if err != nil || !ok {
 		return err
 	}
-	t, err := w.thread(h, held.TID)
-	if err != nil {
-		return err
-	}
+	t := w.thread(h, held.TID)
 	if t == nil {
 		held.Continue() // the agent's own, or of one that has died
 		return nil
@@ -228,10 +225,7 @@ func (w *World) onRequests(h *host, m *share.Mount) error {
 			w.carryOut(m, r)
 			continue
 		}
-		t, err := w.thread(h, int(r.PID))
-		if err != nil {
-			return err
-		}
+		t := w.thread(h, int(r.PID))
 		if t == nil || !t.proc.alive || t.proc.killed || r.Op == "READ" && !t.reads() {
 			w.carryOut(m, r)
 			continue
@@ -348,9 +342,12 @@ func (w *World) release(t *Thread) error {
 // nothing before; but of several children that end which one is first is a
 // decision.
 func (w *World) leave() (bool, error) {
-	leaving := map[*Process]int{}
+	if len(w.others) == 0 {
+		return false, nil // a program's own end is not held
+	}
 	var list []*Thread
-	for _, p := range w.all() {
+	leaving := map[*Process]int{}
+	for _, p := range w.others {
 		for _, t := range p.threads {
 			if t.trap != nil && t.call.verb == schedule.Exit && !p.paused {
 				leaving[p.parent]++

@@ -1,9 +1,11 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +25,7 @@ type forker struct {
 	proc  *Process
 	lines *os.File // where it reads, until it was started
 	said  *os.File // where we write
-	ready bool     // it has read no line yet, and waits for the first
+	ready bool     // it has prepared itself: programs can be forked of it
 }
 
 // addForker makes the prepared process of a node, which is started with the
@@ -93,12 +95,22 @@ func (w *World) awaitForker(f *forker) error {
 			w.wake(t)
 			continue
 		}
-		if nr, err := node.CurrentCall(p.pid); err == nil && nr == unix.SYS_READ {
+		if f.waits() {
 			return nil
 		}
 		return fmt.Errorf("%s does not come to read a line from $SCREWTAPE_FORK: it is %s", p.label, describe(p))
 	}
-	return fmt.Errorf("%s does not come to read a line from $SCREWTAPE_FORK: it made 10,000 calls on the share", p.label)
+	return fmt.Errorf("%s does not come to read a line from $SCREWTAPE_FORK: 10,000 calls on the share, sleeps and mails came before", p.label)
+}
+
+// waits reports whether the prepared process is blocked in a read(2) of its lines.
+func (f *forker) waits() bool {
+	what, err := node.ReadProc("/proc/" + strconv.Itoa(f.proc.pid) + "/syscall")
+	var nr, fd int
+	if _, scanErr := fmt.Sscanf(string(what), "%d 0x%x", &nr, &fd); err != nil || scanErr != nil {
+		return false
+	}
+	return nr == unix.SYS_READ && sameFile(int(f.lines.Fd()), f.proc.pid, fd)
 }
 
 // sleeper is a thread of the process that sleeps, or nil.
@@ -164,7 +176,9 @@ func (w *World) forkedProgram(h *host, pid int) *Process {
 		p.inner = s.inner // what the agent will call it
 	}
 	if h.Group != nil {
-		h.Group.Add(pid)
+		if err := h.Group.Add(pid); err != nil && !errors.Is(err, unix.ESRCH) { // it may have died
+			w.failed = fmt.Errorf("put %s into its node's cgroup: %w", p.label, err)
+		}
 	}
 	return p
 }

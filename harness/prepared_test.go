@@ -2,9 +2,12 @@ package harness
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"screwtape/harness/schedule"
 )
@@ -89,9 +92,14 @@ b/two start
 
 // A prepared process that is of no use is told of, with what it said.
 func TestPreparedFails(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ name, script, says string }{
 		{"ends", "echo no such module; exit 3", "a/prepared ended while it prepared itself: exit 3; it said: no such module"},
 		{"waits for something else", "sleep 1 & wait", "a/prepared does not come to read a line from $SCREWTAPE_FORK"},
+		{"reads something else", "read line <>" + fifo, "a/prepared does not come to read a line from $SCREWTAPE_FORK"},
 		{"ends later", "read line <&$SCREWTAPE_FORK; echo enough", "a/prepared, of which programs are forked, ended: exit 0; it said: enough"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -103,6 +111,15 @@ func TestPreparedFails(t *testing.T) {
 				t.Errorf("error %v does not say %q", err, c.says)
 			}
 		})
+	}
+}
+
+// A program cannot be forked on a node that has no prepared process.
+func TestNothingPrepared(t *testing.T) {
+	_, err := NewWorld(&Test{Nodes: []string{"a", "b"}, Workload: plain{}, Prepared: []Program{sower("a", ":")},
+		Programs: []Program{{Node: "a", Name: "one", Fork: "x"}, {Node: "b", Name: "one", Fork: "x"}}})
+	if want := "program b/one is to be forked, and node b has no prepared process"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
 	}
 }
 

@@ -136,6 +136,7 @@ func (w *World) start(p *Process) error {
 	p.closeOutput(w) // what an earlier start left behind may still hold the other end
 	p.output = r
 	if err := w.watch(r, func() error { return w.onOutput(p) }); err != nil {
+		wr.Close()
 		return err
 	}
 	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
@@ -239,34 +240,32 @@ func (w *World) gone(p *Process) {
 
 // thread finds the thread with this number, or learns of it: a thread or a
 // child that has not been seen yet. It is nil for one that belongs to no
-// program, such as a node's agent.
-func (w *World) thread(h *host, tid int) (*Thread, error) {
+// program, such as a node's agent, or has died.
+func (w *World) thread(h *host, tid int) *Thread {
 	if t := w.threads[tid]; t != nil {
-		return t, nil
+		return t
 	}
 	status, err := readStatus(tid)
-	if err != nil {
-		return nil, nil // it has died
-	}
-	if status.group == h.AgentPID() || tid == h.AgentPID() {
-		return nil, nil
+	if err != nil || status.group == h.AgentPID() || tid == h.AgentPID() {
+		return nil
 	}
 	p := w.process(status.group)
 	if p == nil {
 		if p = w.newborn(h, status); p == nil {
-			return nil, nil
+			return nil
 		}
 	}
 	if p.pid == 0 {
 		p.pid = status.group
 	}
 	if tid != p.pid && p.born == 0 {
-		w.addThread(p, p.pid)
+		w.thread(h, p.pid) // it was born first
 	}
-	return w.addThread(p, tid), nil
+	return w.addThread(p, tid, status.inner)
 }
 
-func (w *World) addThread(p *Process, tid int) *Thread {
+// addThread adds a thread to its process. Inner is its number in the node.
+func (w *World) addThread(p *Process, tid, inner int) *Thread {
 	p.born++
 	t := &Thread{tid: tid, proc: p, label: p.label}
 	makers := p.threads
@@ -278,8 +277,7 @@ func (w *World) addThread(p *Process, tid int) *Thread {
 	if len(makers) > 0 {
 		t.maker = makers[0]
 	}
-	if s, err := readStatus(tid); err == nil && p.host.births[s.inner] != nil {
-		b := p.host.births[s.inner]
+	if b := p.host.births[inner]; b != nil {
 		t.maker, b.seen = b.maker, true
 	}
 	if t.maker != nil {
@@ -362,7 +360,6 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 		case p == forker.proc:
 			return w.forkAs(p.host, fork{h, p.inner + 1})
 		case forker.midwife(p):
-			p.children++
 			return w.forkProgram(p.host, h)
 		}
 	}
@@ -519,7 +516,12 @@ func (w *World) onOutput(p *Process) error {
 	}
 }
 
+// closeOutput closes both ends of the program's output that we have.
 func (p *Process) closeOutput(w *World) {
+	if p.unborn != nil {
+		p.unborn.Close()
+		p.unborn = nil
+	}
 	if p.output != 0 {
 		w.unwatch(p.output)
 		unix.Close(p.output)

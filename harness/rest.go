@@ -58,8 +58,11 @@ func (w *World) settle() error {
 		rest, why := w.atRest()
 		if rest {
 			left, err := w.leave()
-			if left = w.goOn() || left; !left || err != nil {
+			if err != nil {
 				return err
+			}
+			if woken := w.goOn(); !left && !woken {
+				return nil
 			}
 			continue
 		}
@@ -211,10 +214,8 @@ func (w *World) looked() []*Process {
 
 // oneThread reports whether the process is one of a program that is OneThread.
 func (p *Process) oneThread() bool {
-	for p.parent != nil {
-		p = p.parent
-	}
-	return p.program != nil && p.program.OneThread
+	root := p.root()
+	return root.program != nil && root.program.OneThread
 }
 
 // runs reports whether the thread, which we do not hold, runs or will go on
@@ -291,7 +292,7 @@ func (w *World) listThreads(p *Process) {
 	slices.Sort(tids)
 	for _, tid := range tids {
 		if w.threads[tid] == nil {
-			w.addThread(p, tid)
+			w.thread(p.host, tid)
 		}
 	}
 	p.relist = w.inFork(p)

@@ -404,11 +404,7 @@ func (w *World) options(p *play) []schedule.Option {
 // wants reports whether a tape is played whose next line is that a process wakes,
 // or its timer expires, as in this decision: it may be earlier than a search has it.
 func (p *play) wants(d schedule.Decision) bool {
-	if p.force == nil {
-		return false
-	}
-	next, ok := p.force.Next()
-	return ok && next.Verb == d.Verb && next.Process == d.Process
+	return p.force != nil && p.force.Wants(d)
 }
 
 // mayStart reports whether the start of a program that is down is a step like
@@ -607,7 +603,7 @@ func (p *play) finish(w *World) {
 func (w *World) unfinished() string {
 	for _, p := range w.all() {
 		root := p.root()
-		if !p.alive || !root.alive || root.program == nil || !root.program.Once || p.horizon() == 0 {
+		if !p.alive || !root.alive || root.program == nil || !root.program.Once || p.horizon() <= 0 {
 			continue
 		}
 		polls := slices.ContainsFunc(p.threads, func(t *Thread) bool { return t.asleep }) ||

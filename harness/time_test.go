@@ -351,20 +351,22 @@ func TestHorizon(t *testing.T) {
 		name    string
 		args    []string
 		once    bool
+		horizon time.Duration
 		bounded string
 	}{
-		{"polls", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, true, "the horizon of a/timed, 60h0m0s"},
-		{"finds", []string{"/bin/sh", "-c", fmt.Sprintf(poll, ".")}, true, ""},
-		{"serves", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, false, ""},
-		{"leaves a server", []string{"/bin/sh", "-c", fmt.Sprintf("("+poll+") &", "never")}, true, ""},
-		{"periodic timer", []string{real("python3"), "-c", timer}, true, "the horizon of a/timed, 60h0m0s"},
+		{"polls", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, true, 0, "the horizon of a/timed, 60h0m0s"},
+		{"is woken by changes alone", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, true, -1, ""},
+		{"finds", []string{"/bin/sh", "-c", fmt.Sprintf(poll, ".")}, true, 0, ""},
+		{"serves", []string{"/bin/sh", "-c", fmt.Sprintf(poll, "never")}, false, 0, ""},
+		{"leaves a server", []string{"/bin/sh", "-c", fmt.Sprintf("("+poll+") &", "never")}, true, 0, ""},
+		{"periodic timer", []string{real("python3"), "-c", timer}, true, 0, "the horizon of a/timed, 60h0m0s"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.args[0] == "" {
 				t.Skip("SKIPPED: no python3 on this machine")
 			}
 			test := timedTest(tc.args, nil)
-			test.Programs[0].Once = tc.once
+			test.Programs[0].Once, test.Programs[0].Horizon = tc.once, tc.horizon
 			tape, err := schedule.Parse("start.tape", strings.NewReader("screwtape tape 1\ncalls: named\n\na/timed start\n"))
 			if err != nil {
 				t.Fatal(err)

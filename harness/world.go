@@ -103,6 +103,12 @@ func NewWorld(t *Test) (*World, error) {
 			return nil, err
 		}
 	}
+	for _, p := range w.programs {
+		if p.program.Fork != "" && p.host.forker == nil {
+			w.Close()
+			return nil, fmt.Errorf("program %s is to be forked, and node %s has no prepared process", p.label, p.host.Name)
+		}
+	}
 	return w, nil
 }
 

@@ -135,6 +135,11 @@ func (f *Force) Next() (d Decision, ok bool) {
 	return f.tape.Lines[f.next].Decision, true
 }
 
+// Wants reports whether d is what the line names whose turn it is.
+func (f *Force) Wants(d Decision) bool {
+	return f.next < len(f.tape.Lines) && f.tape.Lines[f.next].MatchesCall(d)
+}
+
 // Left is the number of lines whose turn is still to come.
 func (f *Force) Left() int { return len(f.tape.Lines) - f.next }
 

@@ -197,3 +197,15 @@ func TestLongOffer(t *testing.T) {
 		t.Errorf("%v; want it to end in %q", err, want)
 	}
 }
+
+// A tape wants what its next line names, names and all.
+func TestWants(t *testing.T) {
+	f := Replay(mustParse(t, "screwtape tape 1\ncalls: named\n\na/r alarm itimer*\n"))
+	alarm := func(name string) Decision { return Decision{Process: "a/r", Verb: Alarm, Names: []string{name}} }
+	if !f.Wants(alarm("itimer 0")) || f.Wants(alarm("alarm")) || f.Wants(Decision{Process: "a/r", Verb: Wake}) {
+		t.Error("it does not want what its line names, or something else")
+	}
+	if err := Replay(&Tape{}).Finish(); err != nil || Replay(&Tape{}).Wants(alarm("alarm")) {
+		t.Errorf("a tape without lines wants something; %v", err)
+	}
+}
