@@ -75,6 +75,25 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// A timer that is due at once expires on a clock that runs fast too.
+func TestDueAtOnce(t *testing.T) {
+	exe := compileC(t, "static", "signals.c")
+	if exe == "" {
+		t.Skip("SKIPPED: no static C")
+	}
+	tape, err := schedule.Parse("fast.tape", strings.NewReader("screwtape tape 1\ncalls: named\n\na skew x1.5\na/timed start\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newWorld(t, timedTest([]string{exe, "due"}, nil)).Replay(tape, Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := texts(r); got != "expired 1" {
+		t.Errorf("it wrote %q\n%s", got, r.Log())
+	}
+}
+
 // When a child ends is a decision where its parent could do something before,
 // and which of two children ends first.
 func TestExits(t *testing.T) {

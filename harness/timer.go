@@ -100,11 +100,15 @@ func (w *World) timeouts(soonest time.Duration) []schedule.Option {
 	return list
 }
 
-// set sets the timer.
-func (t *timer) set(in, every, now time.Duration) {
-	t.until, t.every = 0, every
+// set sets the timer to expire in so long by the node's clock, and then every so
+// often; 0 is never.
+func (t *timer) set(h *host, in, every, now time.Duration) {
+	t.until, t.every = 0, 0
 	if in > 0 {
-		t.until = now + in
+		t.until = now + max(h.lasts(in), 1)
+	}
+	if every > 0 {
+		t.every = max(h.lasts(every), 1)
 	}
 }
 
@@ -217,7 +221,7 @@ func (w *World) setAlarm(t *Thread, h *node.Held) error {
 	alarm := p.timer("alarm")
 	left, before := w.left(p, alarm), alarm.every
 	if h.Nr == unix.SYS_ALARM {
-		alarm.set(p.host.lasts(time.Duration(uint32(h.Args[0]))*time.Second), 0, w.now)
+		alarm.set(p.host, time.Duration(uint32(h.Args[0]))*time.Second, 0, w.now)
 		h.Return(int64((left+time.Second-1)/time.Second), 0)
 		return nil
 	}
@@ -232,7 +236,7 @@ func (w *World) setAlarm(t *Thread, h *node.Held) error {
 			h.Return(0, unix.EFAULT)
 			return nil
 		}
-		alarm.set(p.host.lasts(in), p.host.lasts(every), w.now)
+		alarm.set(p.host, in, every, w.now)
 		old = h.Args[2]
 	}
 	if old != 0 {
@@ -364,7 +368,7 @@ func (w *World) armTimer(t *Thread, h *node.Held, set *timer) error {
 		if set.file >= 0 {
 			unix.TimerfdSettime(set.file, 0, &unix.ItimerSpec{}, nil) // forget what has expired
 		}
-		set.set(p.host.lasts(in), p.host.lasts(every), w.now)
+		set.set(p.host, in, every, w.now)
 		set.overrun, old = 0, h.Args[3]
 	}
 	if old != 0 {
