@@ -331,6 +331,7 @@ func (w *World) all() []*Process { return append(slices.Clone(w.programs), w.oth
 func (w *World) options(p *play) []schedule.Option {
 	var list, wakes, rested, laters []schedule.Option
 	soonest := time.Duration(math.MaxInt64) // wake-up
+	timeouts := w.nextTimeouts()
 	for _, q := range w.all() {
 		if !q.alive {
 			if q.mayStart(p.healing) && w.over(q.program.After) {
@@ -345,7 +346,7 @@ func (w *World) options(p *play) []schedule.Option {
 			continue
 		}
 		wake := func(r *rounds, at time.Duration, d schedule.Decision) {
-			if w.timesOut(q, at) && !p.wants(d) {
+			if limit, ok := timeouts[schedule.Program(q.label)]; ok && limit < at && !p.wants(d) {
 				return
 			}
 			switch w.waking(q, r) {

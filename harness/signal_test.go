@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"screwtape/harness/schedule"
 )
@@ -91,6 +92,32 @@ func TestDueAtOnce(t *testing.T) {
 	}
 	if got := texts(r); got != "expired 1" {
 		t.Errorf("it wrote %q\n%s", got, r.Log())
+	}
+}
+
+// A time-out interrupts the sleep in which it comes. Where it is beyond the horizon
+// no sleeper of its program wakes after it: that would be as if it had not been set.
+func TestTimeoutBeyondHorizon(t *testing.T) {
+	exe := compileC(t, "static", "signals.c")
+	if exe == "" {
+		t.Skip("SKIPPED: no static C")
+	}
+	for _, tc := range []struct {
+		horizon       time.Duration
+		text, bounded string
+	}{
+		{time.Hour, "again EINTR 120 2", ""},
+		{time.Second, "", "the horizon of a/timed, 1s"},
+	} {
+		test := timedTest([]string{exe, "again"}, nil)
+		test.Programs[0].Horizon = tc.horizon
+		r, err := newWorld(t, test).Play(schedule.Canonical(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := texts(r); got != tc.text || r.Bounded != tc.bounded {
+			t.Errorf("with a horizon of %v it wrote %q, bounded: %q; want %q, %q\n%s", tc.horizon, got, r.Bounded, tc.text, tc.bounded, r.Log())
+		}
 	}
 }
 

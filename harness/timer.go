@@ -64,20 +64,25 @@ func (p *Process) timer(name string) *timer {
 // long: it sends a signal, once.
 func (t *timer) timeout() bool { return t.file < 0 && t.every == 0 }
 
-// timesOut reports whether a time-out of the process's program comes before that
-// time.
-func (w *World) timesOut(p *Process, at time.Duration) bool {
-	for _, q := range w.all() {
-		if schedule.Program(q.label) != schedule.Program(p.label) {
-			continue
-		}
-		for _, t := range q.timers {
-			if t.until != 0 && t.timeout() && t.until < at {
-				return true
+// timesOut reports whether the process's timer is a time-out that is set and runs.
+func (p *Process) timesOut(t *timer) bool {
+	return p.alive && !p.paused && t.until != 0 && t.timeout()
+}
+
+// nextTimeouts are the times of the next time-outs, by program: its sleepers do not
+// wake after that before it has come. One beyond the program's horizon does not come,
+// and they sleep on.
+func (w *World) nextTimeouts() map[string]time.Duration {
+	next := map[string]time.Duration{}
+	for _, p := range w.all() {
+		program := schedule.Program(p.label)
+		for _, t := range p.timers {
+			if at, ok := next[program]; p.timesOut(t) && (!ok || t.until < at) {
+				next[program] = t.until
 			}
 		}
 	}
-	return false
+	return next
 }
 
 // timeouts are the next time-outs to come, unless a sleeper wakes sooner. They
@@ -89,7 +94,7 @@ func (w *World) timeouts(soonest time.Duration) []schedule.Option {
 	for _, p := range w.all() {
 		for _, t := range p.timers {
 			switch {
-			case !p.alive, p.paused, t.until == 0, !t.timeout(), t.until > soonest, w.waking(p, &t.rounds) == fast:
+			case !p.timesOut(t), t.until > soonest, w.waking(p, &t.rounds) == fast:
 				continue
 			case t.until < soonest:
 				list, soonest = nil, t.until

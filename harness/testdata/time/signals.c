@@ -218,6 +218,12 @@ int main(int argc, char **argv)
 		close(ready[1]);
 		read(ready[0], &c, 1); /* until it has ended */
 		tell("sender", 0, start);
+	} else if (!strcmp(what, "again")) { /* a time-out, and another in a sleep */
+		alarm(60);
+		pause();
+		alarm(60);
+		tell(what, nanosleep(&hour, NULL), start);
+		alarm(0);
 	} else if (!strcmp(what, "no-signal")) { /* there are 64 */
 		pid_t pid = fork();
 		if (!pid) { sleeper(what); _exit(0); }
