@@ -191,6 +191,9 @@ const examples = `  screwtape doctor                                   is all th
   screwtape replay C4                                play one schedule, step by step
   screwtape serve                                    browse what was run`
 
+// helpWidth is how many columns a line of help has at most.
+const helpWidth = 100
+
 func (c *command) newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "screwtape VERB",
@@ -212,6 +215,7 @@ func (c *command) newRoot() *cobra.Command {
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.SuggestionsMinimumDistance = 2
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see %s --help", flagError(err), cmd.CommandPath())
 	})

@@ -362,3 +362,20 @@ func TestDescriptions(t *testing.T) {
 		}
 	}
 }
+
+// No line of help is too long for a terminal.
+func TestHelpFits(t *testing.T) {
+	var out bytes.Buffer
+	c := &command{out: &out, err: &out}
+	root := c.newRoot()
+	for _, verb := range append(root.Commands(), root) {
+		if err := verb.Help(); err != nil {
+			t.Error(err)
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > helpWidth {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}

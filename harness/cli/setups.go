@@ -178,7 +178,7 @@ func (o *setUpsOptions) try(ctx context.Context, c *command, run *results.Run, s
 	case s.Shows == "":
 		tried.OK = v == check.Valid
 	case tried.Tape != "":
-		tried.OK, tried.Why = true, ""
+		tried.OK = true
 	case tried.Why == "":
 		tried.Why = fmt.Sprintf("%s did not come in %s", s.Shows, count(out.Schedules, "schedule"))
 	}
