@@ -128,10 +128,10 @@ func cases(r Report) []junitCase {
 		cs = append(cs, c)
 	}
 	for _, cell := range r.Cells {
-		c := junitCase{Class: r.Test + ".cells", Name: fmt.Sprintf("%s start %s, lock held by %s", cell.Profile, cell.Flag, cell.Holder), Time: duration(0)}
+		c := junitCase{Class: r.Test + ".cells", Name: fmt.Sprintf("%s %s, lock held by %s", cell.Profile, cell.Flag, cell.Holder), Time: duration(0)}
 		if len(cell.Anomalies) > 0 {
 			said := fmt.Sprintf("%s: %s, exit %d", strings.Join(cell.Anomalies, ", "), cell.Outcome, cell.Exit)
-			c.Failure = &junitDetail{Message: said, Type: cell.Anomalies[0], Text: said}
+			c.Failure = &junitDetail{Message: said, Type: cell.Anomalies[0], Text: said + "\n\nreplay: " + ReplayCommand(cell.Tape) + "\n" + tapeText(cell.Tape)}
 		}
 		cs = append(cs, c)
 	}

@@ -83,7 +83,7 @@ type Claim struct {
 // A Cell is one cell of the master workload's truth table.
 type Cell struct {
 	Profile   string   `json:"profile"`
-	Flag      string   `json:"flag"`    // given to the start, such as "-s"
+	Flag      string   `json:"flag"`    // the start, as "start -s"
 	Holder    string   `json:"holder"`  // who holds the lock
 	Outcome   string   `json:"outcome"` // what came of the start
 	Exit      int      `json:"exit"`    // its exit code; -1 where it runs on as the master

@@ -13,8 +13,13 @@ import (
 	"screwtape/workloads"
 )
 
+type truthOptions struct {
+	json  bool
+	junit string
+}
+
 func (c *command) newTruth() *cobra.Command {
-	var asJSON bool
+	var o truthOptions
 	cmd := &cobra.Command{
 		Use:   "truth",
 		Short: "Try what each version's cleanup flags do with another master's lock",
@@ -26,13 +31,18 @@ processes, which takes a minute or two.`,
 		Example: `  screwtape truth >truth.md
   screwtape truth --json | jq '.cells[] | select(.anomalies != [])'`,
 		Args: arguments(0, 0, ""),
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.truth(cmd.Context(), asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.truth(cmd.Context(), &o) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as one JSON object")
+	f := cmd.Flags()
+	f.BoolVar(&o.json, "json", false, "print the table as one JSON object")
+	f.StringVar(&o.junit, "junit", "", "write the table as JUnit XML to this `file` too; a start that led to an anomaly is a failure there")
 	return cmd
 }
 
-func (c *command) truth(ctx context.Context, asJSON bool) error {
+func (c *command) truth(ctx context.Context, o *truthOptions) error {
+	if err := canWrite("--junit", o.junit); err != nil {
+		return badArgs{err}
+	}
 	if err := enter(); err != nil {
 		return err
 	}
@@ -41,7 +51,6 @@ func (c *command) truth(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	began := time.Now()
-	report := results.Report{Test: "truth", Run: run.Dir, Verdict: check.Valid}
 	progress := results.Progress{Unit: "cell"}
 	var noProgress error
 	cells, err := workloads.TruthTable(ctx, func(cell workloads.Cell) {
@@ -52,26 +61,29 @@ func (c *command) truth(ctx context.Context, asJSON bool) error {
 	if err = cmp.Or(err, noProgress); err != nil {
 		return err
 	}
-	for i, cell := range cells {
-		tape, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String(), nil)
-		if err != nil {
-			return err
-		}
-		report.Cells = append(report.Cells, results.Cell{Profile: cell.Profile, Flag: cell.Flag, Holder: cell.Holder,
-			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies, Delay: cell.Delay(), Control: cell.Control, Tape: tape})
-	}
-	report.Schedules, report.Seconds = len(cells), time.Since(began).Seconds()
-	if err := run.WriteFile("summary.md", []byte(results.Summary(report))); err != nil {
+	report, err := keepTruth(run, cells, time.Since(began).Seconds(), o.junit)
+	if err != nil {
 		return err
 	}
-	if err := run.WriteVerdict(report); err != nil {
-		return err
-	}
-	if asJSON {
+	if o.json {
 		return printJSON(c.out, report)
 	}
 	_, err = fmt.Fprint(c.out, workloads.MarkdownTruth(cells))
 	return err
+}
+
+// keepTruth writes the run of the table, and returns its report.
+func keepTruth(run *results.Run, cells []workloads.Cell, seconds float64, junit string) (results.Report, error) {
+	report := results.Report{Test: "truth", Run: run.Dir, Verdict: check.Valid, Schedules: len(cells), Seconds: seconds}
+	for i, cell := range cells {
+		tape, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String(), nil)
+		if err != nil {
+			return report, err
+		}
+		report.Cells = append(report.Cells, results.Cell{Profile: cell.Profile, Flag: cell.Flag, Holder: cell.Holder,
+			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies, Delay: cell.Delay(), Control: cell.Control, Tape: tape})
+	}
+	return report, finish(run, report, junit)
 }
 
 // exitCode is the number in "exit 0", or -1 for a command that runs on as the
