@@ -97,40 +97,37 @@ func (w *World) atRest() (bool, *Process) {
 			return false, p
 		}
 	}
-	looked := w.looked()
-	if len(looked) == 0 {
+	if len(w.looked()) == 0 {
 		return true, nil
 	}
+	w.findChildren()
+	looked := w.looked()
 	for _, p := range looked {
 		if p.host.mail.talking(p.label) {
 			return false, p
 		}
 	}
-	if p := w.look(); p != nil {
+	if p := w.look(looked); p != nil {
 		return false, p
 	}
 	if handled, err := w.events(0); handled || err != nil {
 		w.failed = err
 		return false, w.anyProcess()
 	}
-	if p := w.lookAgain(); p != nil {
+	if p := lookAgain(looked); p != nil {
 		return false, p
 	}
 	// Whoever was born since the first look began was born of one that ran
 	// before that look came to it.
-	if known := len(w.threads); w.listAll() != known {
+	known := len(w.threads)
+	w.findChildren()
+	for _, p := range looked {
+		w.listThreads(p)
+	}
+	if len(w.threads) != known {
 		return false, w.anyProcess()
 	}
 	return true, nil
-}
-
-// listAll learns of children and threads that are new, and counts all threads.
-func (w *World) listAll() int {
-	w.findChildren()
-	for _, p := range w.looked() {
-		w.listThreads(p)
-	}
-	return len(w.threads)
 }
 
 func (w *World) anyProcess() *Process {
@@ -151,11 +148,13 @@ type look struct {
 	runs  uint64 // how often it was scheduled, from schedstat
 }
 
-// look looks at every thread whose process is not Single, learning of new
-// threads and children, and returns a process that runs, or nil.
-func (w *World) look() *Process {
-	w.listAll()
-	for _, p := range w.looked() {
+// look looks at every thread of the processes, learning of new ones, and returns
+// a process that runs, or nil.
+func (w *World) look(looked []*Process) *Process {
+	for _, p := range looked {
+		w.listThreads(p)
+	}
+	for _, p := range looked {
 		for _, t := range slices.Clone(p.threads) {
 			l, err := lookAt(p.pid, t.tid)
 			if err != nil {
@@ -185,8 +184,8 @@ func (w *World) look() *Process {
 }
 
 // lookAgain reports a process of which something has run since look.
-func (w *World) lookAgain() *Process {
-	for _, p := range w.looked() {
+func lookAgain(looked []*Process) *Process {
+	for _, p := range looked {
 		for _, t := range p.threads {
 			if l, err := lookAt(p.pid, t.tid); err != nil || l != t.seen && !t.sysmon {
 				return p
@@ -276,7 +275,7 @@ func (p *Process) ticks() bool {
 // listThreads learns of the threads that a process has made since the last
 // time.
 func (w *World) listThreads(p *Process) {
-	if !p.relist && len(p.threads) > 0 {
+	if !p.alive || !p.relist && len(p.threads) > 0 {
 		return
 	}
 	entries, err := os.ReadDir("/proc/" + strconv.Itoa(p.pid) + "/task")
