@@ -14,8 +14,9 @@ import (
 	"screwtape/harness/node"
 )
 
-// How long, in real time, something may run before it is given up. No verdict
-// hangs on these: a schedule that runs into one is not judged.
+// How long, in real time, something may run before it is given up; see starved for
+// what does not count. No verdict hangs on these: a schedule that runs into one is
+// not judged.
 const (
 	patience     = 30 * time.Second // without coming to rest
 	longPatience = 5 * time.Minute  // while a process prepares itself: it may import all there is
@@ -68,6 +69,9 @@ func (w *World) settle() error {
 		}
 		if why == nil {
 			continue
+		}
+		if time.Since(began) > w.patience && why.starved(w.patience) {
+			began = time.Now()
 		}
 		if time.Since(began) > w.patience && (w.play == nil || !w.play.patient) {
 			return &restless{why.label, describe(why), w.patience}
@@ -388,6 +392,23 @@ func lookAt(pid, tid int) (look, error) {
 		l.runs, _ = strconv.ParseUint(string(f[2]), 10, 64)
 	}
 	return l, nil
+}
+
+// starved reports whether it is the machine that keeps the process from coming to
+// rest: a thread that could run has waited for a CPU for longer than it has run
+// (sched-stats.rst of the kernel), and has not run for as long as it may.
+func (p *Process) starved(patience time.Duration) bool {
+	for _, t := range p.threads {
+		var ran, waited time.Duration
+		sched, err := node.ReadProc("/proc/" + strconv.Itoa(t.tid) + "/schedstat")
+		if _, scanErr := fmt.Sscan(string(sched), &ran, &waited); err != nil || scanErr != nil {
+			continue
+		}
+		if l, err := lookAt(p.pid, t.tid); err == nil && l.state == 'R' && waited > ran && ran < patience {
+			return true
+		}
+	}
+	return false
 }
 
 // describe says what a process that does not come to rest is doing.
