@@ -3,6 +3,8 @@ package harness
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
+	"strings"
 
 	"screwtape/harness/history"
 	"screwtape/harness/share"
@@ -70,4 +72,29 @@ func (w *World) contents() uint64 {
 	})
 	w.digested, w.digest = w.store.Version(), h.Sum64()
 	return w.digest
+}
+
+// A sight is what lies at a path, and a digest of what is in it.
+type sight struct {
+	history.Change
+	content uint64
+}
+
+// changes is what has changed on the share since the last time, by path.
+func (p *play) changes(w *World) []history.Change {
+	list, now := w.tree()
+	var out []history.Change
+	for _, c := range list {
+		if p.before[c.Path] != now[c.Path] {
+			out = append(out, c)
+		}
+	}
+	for path, c := range p.before {
+		if _, ok := now[path]; !ok {
+			out = append(out, history.Change{Path: path, Gone: true, Dir: c.Dir})
+		}
+	}
+	slices.SortFunc(out, func(a, b history.Change) int { return strings.Compare(a.Path, b.Path) })
+	p.before = now
+	return out
 }

@@ -60,17 +60,6 @@ const (
 	bySignal  = "stopped by SIGSTOP: there is no cgroup"
 )
 
-// family is the program and what has come of it and lives.
-func (w *World) family(p *Process) []*Process {
-	list := []*Process{p}
-	for _, q := range w.others {
-		if q.alive && !q.killed && q.descends(p) {
-			list = append(list, q)
-		}
-	}
-	return list
-}
-
 // resume lets a program that was paused go on, or die of what it was sent
 // meanwhile.
 func (w *World) resume(p *Process) error {

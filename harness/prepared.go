@@ -113,16 +113,6 @@ func (f *forker) waits() bool {
 	return nr == unix.SYS_READ && sameFile(int(f.lines.Fd()), f.proc.pid, fd)
 }
 
-// sleeper is a thread of the process that sleeps, or nil.
-func (p *Process) sleeper() *Thread {
-	for _, t := range p.threads {
-		if t.asleep {
-			return t
-		}
-	}
-	return nil
-}
-
 // tell has a program forked.
 func (f *forker) tell(line string) error {
 	if _, err := f.said.WriteString(line + "\n"); err != nil {

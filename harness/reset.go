@@ -3,11 +3,6 @@ package harness
 import (
 	"fmt"
 	"slices"
-	"strings"
-
-	"golang.org/x/sys/unix"
-
-	"screwtape/harness/history"
 )
 
 // reset brings the world to where every schedule begins: the share as it was
@@ -123,45 +118,4 @@ func (w *World) ready(p *Process) *Thread {
 		}
 	}
 	return nil
-}
-
-func (p *Process) descends(from *Process) bool {
-	for q := p.parent; q != nil; q = q.parent {
-		if q == from {
-			return true
-		}
-	}
-	return false
-}
-
-func exitText(p *Process) string {
-	if p.status.Signaled() {
-		return "killed by " + unix.SignalName(p.status.Signal())
-	}
-	return fmt.Sprintf("exit %d", p.status.ExitStatus())
-}
-
-// A sight is what lies at a path, and a digest of what is in it.
-type sight struct {
-	history.Change
-	content uint64
-}
-
-// changes is what has changed on the share since the last time, by path.
-func (p *play) changes(w *World) []history.Change {
-	list, now := w.tree()
-	var out []history.Change
-	for _, c := range list {
-		if p.before[c.Path] != now[c.Path] {
-			out = append(out, c)
-		}
-	}
-	for path, c := range p.before {
-		if _, ok := now[path]; !ok {
-			out = append(out, history.Change{Path: path, Gone: true, Dir: c.Dir})
-		}
-	}
-	slices.SortFunc(out, func(a, b history.Change) int { return strings.Compare(a.Path, b.Path) })
-	p.before = now
-	return out
 }

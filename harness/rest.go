@@ -134,18 +134,6 @@ func (w *World) atRest() (bool, *Process) {
 	return true, nil
 }
 
-func (w *World) anyProcess() *Process {
-	for _, p := range w.programs {
-		if p.alive {
-			return p
-		}
-	}
-	if len(w.others) > 0 {
-		return w.others[0]
-	}
-	return nil // the last one has just ended
-}
-
 // A look is what /proc says of a thread at one moment.
 type look struct {
 	state byte   // as in proc_pid_stat(5)
@@ -215,12 +203,6 @@ func (w *World) looked() []*Process {
 	return list
 }
 
-// oneThread reports whether the process is one of a program that is OneThread.
-func (p *Process) oneThread() bool {
-	root := p.root()
-	return root.program != nil && root.program.OneThread
-}
-
 // runs reports whether the thread, which we do not hold, runs or will go on
 // without any other thread's doing.
 //
@@ -274,99 +256,6 @@ func (p *Process) ticks() bool {
 		p.ran, p.round = others, sysmon.seen.runs
 	}
 	return sysmon.seen.runs < p.round+rounds
-}
-
-// listThreads learns of the threads that a process has made since the last
-// time.
-func (w *World) listThreads(p *Process) {
-	if !p.alive || !p.relist && len(p.threads) > 0 {
-		return
-	}
-	entries, err := os.ReadDir("/proc/" + strconv.Itoa(p.pid) + "/task")
-	if err != nil {
-		return
-	}
-	var tids []int
-	for _, e := range entries {
-		if tid, err := strconv.Atoi(e.Name()); err == nil {
-			tids = append(tids, tid)
-		}
-	}
-	slices.Sort(tids)
-	for _, tid := range tids {
-		if w.threads[tid] == nil {
-			w.thread(p.host, tid)
-		}
-	}
-	p.relist = w.inFork(p)
-}
-
-// inFork reports whether a thread of the process may be making another right
-// now, so that the list is not the last word.
-func (w *World) inFork(p *Process) bool {
-	for _, t := range p.threads {
-		if t.call != nil && t.call.forks && !t.held() {
-			return true
-		}
-	}
-	return false
-}
-
-// findChildren learns of processes that were born since the last time: all
-// that live in our pid namespace can be seen in /proc.
-func (w *World) findChildren() {
-	forks := len(w.others) > 0
-	for _, p := range w.programs {
-		forks = forks || p.alive && !p.program.Single && p.relist
-	}
-	if forks {
-		w.discover()
-	}
-}
-
-// discover learns of every process that was born on the nodes since the last
-// time.
-func (w *World) discover() {
-	dir, err := os.ReadDir("/proc")
-	if err != nil {
-		return
-	}
-	var pids []int
-	for _, e := range dir {
-		if pid, err := strconv.Atoi(e.Name()); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	slices.Sort(pids)
-	for _, pid := range pids {
-		if pid == os.Getpid() || w.threads[pid] != nil || w.buried[pid] || w.agent(pid) {
-			continue
-		}
-		s, err := readStatus(pid)
-		if err != nil {
-			continue
-		}
-		if parent := w.process(s.parent); parent != nil {
-			w.thread(parent.host, pid)
-		}
-	}
-}
-
-func (w *World) agent(pid int) bool {
-	for _, h := range w.hosts {
-		if h.AgentPID() == pid {
-			return true
-		}
-	}
-	return false
-}
-
-// forget drops a thread that has ended.
-func (w *World) forget(t *Thread) {
-	if w.threads[t.tid] == t {
-		delete(w.threads, t.tid)
-	}
-	t.proc.threads = slices.DeleteFunc(t.proc.threads, func(o *Thread) bool { return o == t })
 }
 
 // lookAt reads what a thread is doing. A zombie counts as gone.

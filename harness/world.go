@@ -2,7 +2,6 @@ package harness
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -191,16 +190,4 @@ func (w *World) Close() error {
 	}
 	unix.Close(w.sinks)
 	return unix.Close(w.poll)
-}
-
-// outputPipe gives a pipe: where a program writes, and where we read.
-func outputPipe() (r int, wr *os.File, err error) {
-	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		return 0, nil, fmt.Errorf("pipe for a program's output: %w", err)
-	}
-	if err := unix.SetNonblock(p[0], true); err != nil {
-		return 0, nil, err
-	}
-	return p[0], os.NewFile(uintptr(p[1]), "output"), nil
 }
