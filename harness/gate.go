@@ -261,14 +261,10 @@ func requestVerb(r *share.Request) string {
 
 // requestName is the name of the file that a request is about.
 func requestName(h *host, m *share.Mount, r *share.Request) string {
-	prefix := ""
 	if m != h.mounts[0] {
-		prefix = localPrefix
+		return localPrefix + m.Path(r)
 	}
-	for _, p := range m.Paths(r) {
-		return prefix + p
-	}
-	return prefix
+	return m.Path(r)
 }
 
 // reads reports whether the thread asks for data by a call that is for reading.

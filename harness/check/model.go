@@ -179,15 +179,3 @@ func MessageOperations(ops []history.Op, id string, places []string) []porcupine
 	enqueue(end+2, false)
 	return append(operations, porcupine.Operation{ClientId: len(clients), Input: messageInput{f: "read"}, Output: places, Call: end, Return: end + 1})
 }
-
-// Linearizable judges each message by MessageModel instead of by the table. It
-// takes time in the product of messages and operations, and serves to check
-// JudgeMessages, which sees to long histories.
-func Linearizable(p Promise, ops []history.Op, places map[string][]string) bool {
-	for _, m := range Messages(ops, places) {
-		if !porcupine.CheckOperations(MessageModel(p), MessageOperations(ops, m.ID, m.Places)) {
-			return false
-		}
-	}
-	return true
-}

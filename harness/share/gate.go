@@ -106,13 +106,13 @@ var methods = []method{
 // Opcodes of the FUSE protocol that the code here knows by number.
 const (
 	opForget      = 2
+	opRelease     = 18
 	opFlush       = 25
 	opInit        = 26
-	opSetlk       = 32
-	opGetlk       = 31
-	opSetlkw      = 33
-	opRelease     = 18
 	opReleasedir  = 29
+	opGetlk       = 31
+	opSetlk       = 32
+	opSetlkw      = 33
 	opInterrupt   = 36
 	opBatchForget = 42
 	opRename2     = 45
@@ -122,64 +122,61 @@ const (
 type opcode struct {
 	name   string
 	method string // of fuse.RawFileSystem, or "" where the library answers by itself
-	// args is the size of what stands before the names, in bytes, and names
-	// how many entry names there are.
-	args, names int
 }
 
 // opcodes is indexed by number: enum fuse_opcode in linux/fuse.h.
 var opcodes = [...]opcode{
-	1:             {"LOOKUP", "Lookup", 0, 1},
-	opForget:      {"FORGET", "Forget", 0, 0},
-	3:             {"GETATTR", "GetAttr", 0, 0},
-	4:             {"SETATTR", "SetAttr", 0, 0},
-	5:             {"READLINK", "Readlink", 0, 0},
-	6:             {"SYMLINK", "Symlink", 0, 1},
-	8:             {"MKNOD", "Mknod", 16, 1},
-	9:             {"MKDIR", "Mkdir", 8, 1},
-	10:            {"UNLINK", "Unlink", 0, 1},
-	11:            {"RMDIR", "Rmdir", 0, 1},
-	12:            {"RENAME", "Rename", 8, 2},
-	13:            {"LINK", "Link", 8, 1},
-	14:            {"OPEN", "Open", 0, 0},
-	15:            {"READ", "Read", 0, 0},
-	16:            {"WRITE", "Writev", 0, 0},
-	17:            {"STATFS", "StatFs", 0, 0},
-	opRelease:     {"RELEASE", "Release", 0, 0},
-	20:            {"FSYNC", "Fsync", 0, 0},
-	21:            {"SETXATTR", "SetXAttr", 0, 0},
-	22:            {"GETXATTR", "GetXAttr", 0, 0},
-	23:            {"LISTXATTR", "ListXAttr", 0, 0},
-	24:            {"REMOVEXATTR", "RemoveXAttr", 0, 0},
-	opFlush:       {"FLUSH", "Flush", 0, 0},
-	opInit:        {"INIT", "", 0, 0},
-	27:            {"OPENDIR", "OpenDir", 0, 0},
-	28:            {"READDIR", "ReadDir", 0, 0},
-	opReleasedir:  {"RELEASEDIR", "ReleaseDir", 0, 0},
-	30:            {"FSYNCDIR", "FsyncDir", 0, 0},
-	opGetlk:       {"GETLK", "GetLk", 0, 0},
-	opSetlk:       {"SETLK", "SetLk", 0, 0},
-	opSetlkw:      {"SETLKW", "SetLkw", 0, 0},
-	34:            {"ACCESS", "Access", 0, 0},
-	35:            {"CREATE", "Create", 16, 1},
-	opInterrupt:   {"INTERRUPT", "", 0, 0},
-	37:            {"BMAP", "", 0, 0},
-	38:            {"DESTROY", "", 0, 0},
-	39:            {"IOCTL", "Ioctl", 0, 0},
-	40:            {"POLL", "", 0, 0},
-	41:            {"NOTIFY_REPLY", "", 0, 0},
-	opBatchForget: {"BATCH_FORGET", "Forget", 0, 0},
-	43:            {"FALLOCATE", "Fallocate", 0, 0},
-	44:            {"READDIRPLUS", "ReadDirPlus", 0, 0},
-	opRename2:     {"RENAME2", "Rename", 16, 2},
-	46:            {"LSEEK", "Lseek", 0, 0},
-	47:            {"COPY_FILE_RANGE", "CopyFileRange", 0, 0},
-	48:            {"SETUPMAPPING", "", 0, 0},
-	49:            {"REMOVEMAPPING", "", 0, 0},
-	50:            {"SYNCFS", "", 0, 0},
-	51:            {"TMPFILE", "Tmpfile", 0, 0},
-	52:            {"STATX", "Statx", 0, 0},
-	53:            {"COPY_FILE_RANGE_64", "", 0, 0},
+	1:             {"LOOKUP", "Lookup"},
+	opForget:      {"FORGET", "Forget"},
+	3:             {"GETATTR", "GetAttr"},
+	4:             {"SETATTR", "SetAttr"},
+	5:             {"READLINK", "Readlink"},
+	6:             {"SYMLINK", "Symlink"},
+	8:             {"MKNOD", "Mknod"},
+	9:             {"MKDIR", "Mkdir"},
+	10:            {"UNLINK", "Unlink"},
+	11:            {"RMDIR", "Rmdir"},
+	12:            {"RENAME", "Rename"},
+	13:            {"LINK", "Link"},
+	14:            {"OPEN", "Open"},
+	15:            {"READ", "Read"},
+	16:            {"WRITE", "Writev"},
+	17:            {"STATFS", "StatFs"},
+	opRelease:     {"RELEASE", "Release"},
+	20:            {"FSYNC", "Fsync"},
+	21:            {"SETXATTR", "SetXAttr"},
+	22:            {"GETXATTR", "GetXAttr"},
+	23:            {"LISTXATTR", "ListXAttr"},
+	24:            {"REMOVEXATTR", "RemoveXAttr"},
+	opFlush:       {"FLUSH", "Flush"},
+	opInit:        {"INIT", ""},
+	27:            {"OPENDIR", "OpenDir"},
+	28:            {"READDIR", "ReadDir"},
+	opReleasedir:  {"RELEASEDIR", "ReleaseDir"},
+	30:            {"FSYNCDIR", "FsyncDir"},
+	opGetlk:       {"GETLK", "GetLk"},
+	opSetlk:       {"SETLK", "SetLk"},
+	opSetlkw:      {"SETLKW", "SetLkw"},
+	34:            {"ACCESS", "Access"},
+	35:            {"CREATE", "Create"},
+	opInterrupt:   {"INTERRUPT", ""},
+	37:            {"BMAP", ""},
+	38:            {"DESTROY", ""},
+	39:            {"IOCTL", "Ioctl"},
+	40:            {"POLL", ""},
+	41:            {"NOTIFY_REPLY", ""},
+	opBatchForget: {"BATCH_FORGET", "Forget"},
+	43:            {"FALLOCATE", "Fallocate"},
+	44:            {"READDIRPLUS", "ReadDirPlus"},
+	opRename2:     {"RENAME2", "Rename"},
+	46:            {"LSEEK", "Lseek"},
+	47:            {"COPY_FILE_RANGE", "CopyFileRange"},
+	48:            {"SETUPMAPPING", ""},
+	49:            {"REMOVEMAPPING", ""},
+	50:            {"SYNCFS", ""},
+	51:            {"TMPFILE", "Tmpfile"},
+	52:            {"STATX", "Statx"},
+	53:            {"COPY_FILE_RANGE_64", ""},
 }
 
 // classes is the gate class of each opcode.

@@ -386,25 +386,16 @@ func TestFlockUpgrade(t *testing.T) {
 	}
 }
 
-func TestPaths(t *testing.T) {
-	store := testStore(t)
-	c := newCaller(t, store, "shared")
+func TestPath(t *testing.T) {
+	c := newCaller(t, testStore(t), "shared")
 	dir, file := c.lookup("dir"), c.lookup("f")
+	c.Answer(c.request(raw(fuse.RenameIn{InHeader: c.header(45, 1), Newdir: dir}, "f", "x y")))
 	for _, tc := range []struct {
-		raw  []byte
-		want []string
-	}{
-		{raw(c.header(1, 1), "x"), []string{"x"}},
-		{raw(c.header(1, dir), "x"), []string{"dir/x"}},
-		{raw(c.header(10, dir), "a b"), []string{"dir/a b"}},
-		{raw(fuse.RenameIn{InHeader: c.header(45, 1), Newdir: dir}, "f", "x"), []string{"f", "dir/x"}},
-		{raw(fuse.LinkIn{InHeader: c.header(13, dir), Oldnodeid: file}, "x"), []string{"f", "dir/x"}},
-		{raw(fuse.GetAttrIn{InHeader: c.header(3, dir)}), []string{"dir"}},
-		{raw(c.header(6, dir), "link", "target"), []string{"dir/link"}},
-	} {
-		r := c.request(tc.raw)
-		if diff := cmp.Diff(tc.want, c.Paths(r)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", r.Op, diff)
+		node uint64
+		want string
+	}{{1, ""}, {dir, "dir"}, {file, "dir/x y"}, {1000, ""}} {
+		if got := c.Path(c.request(raw(fuse.GetAttrIn{InHeader: c.header(3, tc.node)}))); got != tc.want {
+			t.Errorf("node %d is at %q, want %q", tc.node, got, tc.want)
 		}
 	}
 }
@@ -433,7 +424,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		c.Class(r)
 		c.Ready(r)
-		c.Paths(r)
+		c.Path(r)
 		r.Interrupts()
 		c.Answer(r)
 	})

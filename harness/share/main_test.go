@@ -1,10 +1,12 @@
 package share
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -71,7 +73,8 @@ type server struct {
 	held    []heldRequest
 	waits   chan struct{} // gets one for each lock that is not free
 	effects []Effect
-	stop    int // an eventfd: readable once the pumps are to end
+	looked  []string // the paths that were looked up
+	stop    int      // an eventfd: readable once the pumps are to end
 	wg      sync.WaitGroup
 }
 
@@ -214,6 +217,9 @@ func (s *server) take(m *Mount, r *Request) {
 		}
 		m.Answer(r)
 		return
+	}
+	if r.Op == "LOOKUP" {
+		s.looked = append(s.looked, path.Join(m.Path(r), string(bytes.TrimRight(r.raw[headerSize:], "\x00"))))
 	}
 	if !m.Ready(r) {
 		s.held = append(s.held, heldRequest{m, r})

@@ -57,7 +57,6 @@ type known struct {
 // A handle is an open file or directory.
 type handle struct {
 	inode   *inode
-	flags   uint32  // of open(2)
 	list    []entry // of a directory, as it was at opendir or rewinddir
 	listed  bool    // the list has been read from
 	writing bool
@@ -184,13 +183,9 @@ func (m *Mount) Close() error {
 // A Request is one thing that a kernel asks for.
 type Request struct {
 	Opcode uint32
-	Op     string // its name: "LOOKUP"
-	Unique uint64 // the kernel's number for it
-	PID    uint32 // the thread that waits for it; 0 for the kernel itself
-	UID    uint32
-	GID    uint32
-	Ino    uint64              // number of the inode that it is about, 0 where none
-	Names  []string            // names of entries: of RENAME the old one and the new one
+	Op     string              // its name: "LOOKUP"
+	Unique uint64              // the kernel's number for it
+	PID    uint32              // the thread that waits for it; 0 for the kernel itself
 	Lock   *Lock               // of GETLK, SETLK and SETLKW
 	GaveUp []schedule.Resource // what arriving has changed already: a flock that is given up for one of the other kind
 	raw    []byte
@@ -198,9 +193,8 @@ type Request struct {
 
 // A Lock is what a request asks for as a lock.
 type Lock struct {
-	Flock      bool   // flock(2), not fcntl(2)
-	Type       int    // unix.F_RDLCK, F_WRLCK, F_UNLCK
-	Start, End uint64 // of the bytes; both included
+	Flock bool // flock(2), not fcntl(2)
+	Type  int  // unix.F_RDLCK, F_WRLCK, F_UNLCK
 }
 
 // Next takes the next request off the mount. It is nil when there is none at
@@ -241,26 +235,16 @@ func (m *Mount) parse(raw []byte) (*Request, error) {
 	}
 	r := &Request{raw: raw}
 	h := args[fuse.InHeader](r)
-	r.Opcode, r.Unique, r.PID, r.UID, r.GID = h.Opcode, h.Unique, h.Pid, h.Uid, h.Gid
-	if i := m.inode(h.NodeId); i != nil {
-		r.Ino = i.ino
-	}
+	r.Opcode, r.Unique, r.PID = h.Opcode, h.Unique, h.Pid
 	if int(r.Opcode) >= len(opcodes) || opcodes[r.Opcode].name == "" {
 		r.Op = "OPCODE-" + strconv.Itoa(int(r.Opcode))
 		return r, nil
 	}
-	op := opcodes[r.Opcode]
-	r.Op = op.name
-	rest := raw[min(len(raw), headerSize+op.args):]
-	for range op.names {
-		name, after, _ := bytes.Cut(rest, []byte{0})
-		r.Names = append(r.Names, string(name))
-		rest = after
-	}
+	r.Op = opcodes[r.Opcode].name
 	switch r.Opcode {
 	case opGetlk, opSetlk, opSetlkw:
 		in := args[fuse.LkIn](r)
-		r.Lock = &Lock{in.LkFlags&fuse.LK_FLOCK != 0, int(in.Lk.Typ), in.Lk.Start, in.Lk.End}
+		r.Lock = &Lock{in.LkFlags&fuse.LK_FLOCK != 0, int(in.Lk.Typ)}
 		if r.Lock.Flock && !m.Ready(r) {
 			// flock(2) gives the lock of the other kind up before it waits for
 			// the new one; two that both want more than they have would wait
@@ -316,44 +300,16 @@ func (m *Mount) Ready(r *Request) bool {
 	return h.inode.plockConflict(m.plock(in, h)) == nil
 }
 
-// Paths names what a request is about as it lies now, below the mount's root:
-// the entries of a request that has names, else the inode.
-func (m *Mount) Paths(r *Request) []string {
-	h := args[fuse.InHeader](r)
-	i := m.inode(h.NodeId)
-	if i == nil {
-		return nil
-	}
-	path := i.path(m.top)
-	if len(r.Names) == 0 {
-		return []string{path}
-	}
-	paths := []string{join(path, r.Names[0])}
-	switch opcodes[r.Opcode].method {
-	case "Rename":
-		if to := m.inode(args[fuse.RenameIn](r).Newdir); to != nil {
-			paths = append(paths, join(to.path(m.top), r.Names[1]))
-		}
-	case "Link":
-		if from := m.inode(args[fuse.LinkIn](r).Oldnodeid); from != nil {
-			paths = []string{from.path(m.top), paths[0]}
-		}
-	}
-	return paths
-}
-
-func join(dir, name string) string {
-	if dir == "" {
-		return name
-	}
-	return dir + "/" + name
+// Path names the inode that a request is about as it lies now, below the mount's
+// root; "" is the root itself, or no inode.
+func (m *Mount) Path(r *Request) string {
+	return m.inode(args[fuse.InHeader](r).NodeId).path(m.top)
 }
 
 // An Effect is what came of a request.
 type Effect struct {
 	Op        string
 	Errno     syscall.Errno // 0 where it succeeded
-	Paths     []string      // see Mount.Paths, before it was carried out
 	Footprint schedule.Footprint
 }
 
@@ -363,7 +319,7 @@ func (m *Mount) Answer(r *Request) Effect {
 	if r.Opcode == opInterrupt { // needs no reply; any but silence sends it again
 		return Effect{Op: r.Op}
 	}
-	e := Effect{Op: r.Op, Paths: m.Paths(r)}
+	e := Effect{Op: r.Op}
 	m.footprint = schedule.Footprint{}
 	in, out := [1][]byte{r.raw}, [1][]byte{m.out}
 	n, status := m.server.HandleRequest(in[:], out[:])
@@ -477,7 +433,7 @@ func (m *Mount) forget(node, lookups uint64) {
 // open makes a handle.
 func (m *Mount) open(i *inode, flags uint32) (fh uint64, h *handle) {
 	m.lastHandle++
-	h = &handle{inode: i, flags: flags, writing: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
+	h = &handle{inode: i, writing: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
 	m.handles[m.lastHandle] = h
 	i.opens++
 	return m.lastHandle, h

@@ -353,20 +353,15 @@ func TestDirectoriesAreRemembered(t *testing.T) {
 	if !nodes[0].forgets {
 		t.Skip("SKIPPED: this kernel cannot be told to forget (FUSE_NOTIFY_INC_EPOCH, Linux 6.16), so it remembers nothing")
 	}
-	looked := func(path string) (names []string) { // what a asks for when it looks at a path
+	looked := func(path string) []string { // what a asks for when it looks at a path
 		t.Helper()
 		s.mu.Lock()
-		s.effects = nil
+		s.looked = nil
 		s.mu.Unlock()
 		stat(t, a+path)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for _, e := range s.effects {
-			if e.Op == "LOOKUP" {
-				names = append(names, e.Paths...)
-			}
-		}
-		return names
+		return s.looked
 	}
 	want := func(path string, want ...string) {
 		t.Helper()

@@ -491,22 +491,6 @@ func (s *Store) ReadDir(path string) ([]Entry, error) {
 	return list, nil
 }
 
-// Rename is rename(2): it replaces what lies under the new name.
-func (s *Store) Rename(from, to string) error {
-	fromDir, fromName, err := s.walkParent("rename", from)
-	if err != nil {
-		return err
-	}
-	toDir, toName, err := s.walkParent("rename", to)
-	if err != nil {
-		return err
-	}
-	if _, errno := s.rename(cred{}, fromDir, fromName, toDir, toName, 0); errno != 0 {
-		return &fs.PathError{Op: "rename", Path: from, Err: errno}
-	}
-	return nil
-}
-
 // Remove takes a file or an empty directory away.
 func (s *Store) Remove(path string) error {
 	dir, name, err := s.walkParent("remove", path)
@@ -537,18 +521,6 @@ func (i *inode) walk(prefix string, fn func(string, Entry)) {
 		fn(path, e.public())
 		e.inode.walk(path+"/", fn)
 	}
-}
-
-// Path returns a path from the store's root that leads to an inode now, or ""
-// where none does.
-func (s *Store) Path(ino uint64) string {
-	var found string
-	s.root.walk("", func(path string, e Entry) {
-		if e.Ino == ino && found == "" {
-			found = path
-		}
-	})
-	return found
 }
 
 // A Snapshot is a store as it was at one moment.

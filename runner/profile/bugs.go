@@ -75,9 +75,6 @@ func ParseSet(list string, bugs []Bug) (Set, error) {
 	return set, nil
 }
 
-// BugNames are the names of all bugs, sorted.
-func BugNames() []string { return names(Bugs) }
-
 func names(bugs []Bug) []string {
 	names := make([]string, len(bugs))
 	for i, b := range bugs {
