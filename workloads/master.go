@@ -267,36 +267,49 @@ func (m *Master) Judge(e *harness.End) check.Verdict {
 	return mail
 }
 
-// notTakenOver finds that a start which was to take over from another left
-// nobody master.
+// notTakenOver finds starts that were to take over from another, when nobody was
+// master, and after which nobody was either, although nothing was in their way:
+// they were not killed or stopped, nor was one killed that was about to be master.
 func (m *Master) notTakenOver(ops []history.Op) []check.Anomaly {
-	if len(masters(ops, math.MaxInt)) > 0 {
-		return nil
-	}
+	var list []check.Anomaly
 	for _, text := range m.config.After {
 		label, _, _ := strings.Cut(text, ":")
-		started := func(op history.Op) bool { return op.F == "start" && op.Value == label }
-		if m.commandOf(label) == "start" && slices.ContainsFunc(ops, started) {
-			return []check.Anomaly{{Kind: check.Stuck, Subject: theMaster, Step: -1, Explanation: label + " was to take over, and nobody is master in the end"}}
+		at := slices.IndexFunc(ops, func(op history.Op) bool { return op.F == "start" && op.Value == label })
+		if m.commandOf(label) != "start" || at < 0 || len(inSection(ops[:at], theMaster, math.MaxInt)) > 0 {
+			continue
 		}
-	}
-	return nil
-}
-
-// masters are who is master after so many decisions.
-func masters(ops []history.Op, step int) []string {
-	var list []string
-	for _, op := range ops {
-		if op.Step > step {
-			break
+		starts := map[string]bool{} // those that may become master
+		explains := func(op history.Op) bool {
+			command, _, _ := strings.Cut(op.Process, ".")
+			target, sig, _ := strings.Cut(op.Value, " ")
+			switch op.F {
+			case "start":
+				starts[op.Value] = m.commandOf(op.Value) == "start"
+			case "exit": // with 0 it has handed on to a child
+				starts[command] = starts[command] && op.Process == command && op.Value == "exit 0"
+			case "crash":
+				killed := false
+				for p, may := range starts {
+					if covers(op.Value, p) {
+						killed, starts[p] = killed || may, false
+					}
+				}
+				return killed
+			case "signal":
+				return sig != "0" && op.Error == "ok" && covers(label, target) && !covers(label, op.Process)
+			case "acquire":
+				return op.Type == history.OK && op.Value == theMaster
+			}
+			return false
 		}
-		list = slices.DeleteFunc(list, ends(op))
-		switch {
-		case op.Type != history.OK:
-		case op.F == "acquire":
-			list = append(list, op.Process)
-		case op.F == "release":
-			list = slices.DeleteFunc(list, func(p string) bool { return p == op.Process })
+		explained := false
+		for i, op := range ops {
+			if explains(op) && i >= at {
+				explained = true
+			}
+		}
+		if !explained {
+			list = append(list, check.Anomaly{Kind: check.Stuck, Subject: theMaster, Step: -1, Explanation: label + " was to take over, and nobody has become master since"})
 		}
 	}
 	return list
@@ -305,7 +318,7 @@ func masters(ops []history.Op, step int) []string {
 // anotherMaster reports whether, after so many decisions, somebody else than the
 // process that says so is master, or is about to be.
 func anotherMaster(ops []history.Op, step int, says string) bool {
-	if len(masters(ops, step)) > 0 {
+	if len(inSection(ops, theMaster, step)) > 0 {
 		return true
 	}
 	up := map[string]bool{} // commands, and those that have handed on to a child
@@ -343,7 +356,7 @@ func (m *Master) misled(e *harness.End) []check.Anomaly {
 		}
 	}
 	for _, op := range e.History {
-		is := masters(e.History, op.Step-1)
+		is := inSection(e.History, theMaster, op.Step-1)
 		target, sig, _ := strings.Cut(op.Value, " ")
 		if op.F != "signal" || sig == "0" || len(is) == 0 || slices.Contains(is, target) || strings.Contains(op.Process, ".") || covers(op.Process, target) {
 			continue

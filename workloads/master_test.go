@@ -130,3 +130,49 @@ func TestTruthTable(t *testing.T) {
 		t.Errorf("%s is not what is so (go test -run TestTruthTable -update writes it):\n%s", truthFile, diff)
 	}
 }
+
+// A start that was to take over is stuck if nobody was master when it was given,
+// nobody became it, and nothing was in its way.
+func TestNotTakenOver(t *testing.T) {
+	type op struct{ who, f, value string }
+	starts := func(p string) op { return op{"nemesis", "start", p} }
+	crash := func(p string) op { return op{"nemesis", "crash", p} }
+	is := func(p string) op { return op{p, "acquire", theMaster} }
+	for _, c := range []struct {
+		name  string
+		ops   []op
+		stuck bool
+	}{
+		{"nobody is in its way", []op{starts("a/start"), is("a/start.1"), crash("a"), starts("b/start"), {"b/start", "exit", "exit 0"}}, true},
+		{"it does not start", []op{starts("a/start"), is("a/start.1")}, false},
+		{"it takes over", []op{starts("a/start"), is("a/start.1"), crash("a"), starts("b/start"), is("b/start.1")}, false},
+		{"it takes over, and dies", []op{starts("b/start"), is("b/start.1"), crash("b")}, false},
+		{"it takes over, and stops", []op{starts("b/start"), is("b/start.1"), {"b/start.1", "release", theMaster}}, false},
+		{"it dies before", []op{starts("b/start"), crash("b/start")}, false},
+		{"another is master", []op{starts("a/start"), is("a/start.1"), starts("b/start"), {"b/start", "exit", "exit 1"}}, false},
+		{"another is master, and dies later", []op{starts("a/start"), is("a/start.1"), starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, false},
+		{"another was faster, and dies", []op{starts("c/start"), starts("b/start"), is("c/start.1"), crash("c")}, false},
+		{"another is about to be master, and dies", []op{starts("a/start"), {"a/start", "exit", "exit 0"}, starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, false},
+		{"another has given up, and dies", []op{starts("a/start"), {"a/start", "exit", "exit 1"}, starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, true},
+		{"another has died before, and its node again", []op{starts("a/start"), crash("a"), starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, true},
+		{"it is stopped before", []op{starts("b/start"), {"b/stop", "signal", "b/start.1 SIGTERM"}}, false},
+		{"it is looked for", []op{starts("b/start"), {"c/start", "signal", "b/start.1 0"}}, true},
+		{"it stops its runners", []op{starts("b/start"), {"b/start.1", "signal", "b/start.1.1 SIGTERM"}}, true},
+	} {
+		var h history.Recorder
+		for _, o := range c.ops {
+			kind, outcome := history.Info, ""
+			switch o.f {
+			case "acquire", "release":
+				kind = history.OK
+			case "signal":
+				outcome = "ok"
+			}
+			h.Add(o.who, kind, o.f, o.value, outcome)
+		}
+		m := &Master{config: MasterConfig{After: []string{"b/start:a"}}}
+		if got := len(m.notTakenOver(h.Ops())) > 0; got != c.stuck {
+			t.Errorf("%s: stuck %v, want %v", c.name, got, c.stuck)
+		}
+	}
+}
