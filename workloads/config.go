@@ -90,7 +90,7 @@ func NewConfig(c ConfigConfig) (*harness.Test, error) {
 		return nil, about("bugs", err)
 	}
 	if !slices.Contains(configPromises, c.Promise) {
-		return nil, fmt.Errorf("no promise %q of a list's state; there is %s, or none", c.Promise, noUpdateLost)
+		return nil, about("promise", fmt.Errorf("no promise %q of a list's state; there is %s, or none", c.Promise, noUpdateLost))
 	}
 	lockFile, ok := locks[c.Locks]
 	if !ok {
@@ -208,17 +208,23 @@ func (c *Config) Judge(e *harness.End) check.Verdict {
 	}
 	var allowed []check.Anomaly
 	if c.config.Promise == noUpdateLost {
-		isLeft := func(a check.Anomaly) bool { return a.Kind == check.Stranded }
-		for _, a := range found {
-			if isLeft(a) {
-				allowed = append(allowed, a)
-			}
-		}
-		found = slices.DeleteFunc(found, isLeft)
+		found, allowed = withoutStranded(found)
 	}
 	v := verdict(found)
 	v.Allowed = append(v.Allowed, allowed...)
 	return v
+}
+
+// withoutStranded parts from what is wrong the files that are left over.
+func withoutStranded(found []check.Anomaly) (broken, stranded []check.Anomaly) {
+	for _, a := range found {
+		if a.Kind == check.Stranded {
+			stranded = append(stranded, a)
+		} else {
+			broken = append(broken, a)
+		}
+	}
+	return broken, stranded
 }
 
 // finalList is what the list has in the end, and what is wrong with its files.

@@ -27,6 +27,8 @@ func TestHeader(t *testing.T) {
 		{"workload: queue\nqueues: in in", "queues: in is none of "},
 		{"workload: queue\nlocks: none", `no locks "none"; there are shared and local`},
 		{"workload: queue\npromise: x", `no promise "x"; there are at-most-once, at-least-once, exactly-once`},
+		{"workload: config\npromise: x", `no promise "x" of a list's state; there is no-update-lost, or none`},
+		{"workload: master\nafter: x:a", `after: "x:a"; write PROGRAM:AFTER`},
 		{"workload: queue\nkind: 2.1", "header kind: the workload queue has no such key; there are profile, nodes, queues, messages, "},
 		{"workload: lock\nkinds: 2.1", "header kinds: the workload lock has no such key; there are nodes, kind, lifetime, "},
 		{"workload: lock\nhold: 3", `header hold: "3" is no length of time; write such as 15s or 30h`},

@@ -91,8 +91,8 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 	if _, err := profile.ParseSet(c.Bugs, master.Bugs); err != nil {
 		return nil, about("bugs", err)
 	}
-	if c.Locks != "shared" && c.Locks != "local" {
-		return nil, about("locks", fmt.Errorf("no locks %q; there are shared and local", c.Locks))
+	if err := checkLocks(c.Locks); err != nil {
+		return nil, err
 	}
 	m := &Master{config: c}
 	if c.Messages > 0 {
@@ -127,7 +127,7 @@ func (c *MasterConfig) wait(t *harness.Test) error {
 		program, after, _ := strings.Cut(text, ":")
 		i := find(program)
 		if i < 0 || find(after) < 0 && !slices.Contains(c.Nodes, after) {
-			return fmt.Errorf("after: %q; write PROGRAM:AFTER, such as b/start:a or b/start:a/start, where AFTER is a program or a node", text)
+			return about("after", fmt.Errorf("after: %q; write PROGRAM:AFTER, such as b/start:a or b/start:a/start, where AFTER is a program or a node", text))
 		}
 		t.Programs[i].After = after
 	}

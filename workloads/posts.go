@@ -35,16 +35,13 @@ func (q *Queue) judgeList(e *harness.End, v check.Verdict) check.Verdict {
 		return v
 	}
 	final, found := finalList(e)
-	readable := true
-	for _, a := range found {
-		readable = readable && a.Kind != check.CorruptState
-		if a.Kind == check.Stranded {
-			v.Allowed = append(v.Allowed, a)
-			continue
-		}
-		v.Verdict, v.Anomalies = check.Invalid, append(v.Anomalies, a)
+	broken, stranded := withoutStranded(found)
+	v.Allowed = append(v.Allowed, stranded...)
+	if len(broken) > 0 {
+		v.Verdict, v.Anomalies = check.Invalid, append(v.Anomalies, broken...)
 	}
-	if posts, _ := strconv.Atoi(final[list.Posts]); readable && posts < q.posts {
+	unreadable := func(a check.Anomaly) bool { return a.Kind == check.CorruptState }
+	if posts, _ := strconv.Atoi(final[list.Posts]); !slices.ContainsFunc(broken, unreadable) && posts < q.posts {
 		v.Verdict = check.Invalid
 		v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.LostUpdate, Subject: "config.pck", Step: -1,
 			Explanation: fmt.Sprintf("the list counts %d posts; incoming runners have saved it %d times, each time with one more", posts, q.posts)})

@@ -140,8 +140,8 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 	if q.config.Queues, err = queuesOf(q.profile, c.Queues); err != nil {
 		return nil, about("queues", err)
 	}
-	if c.Locks != "shared" && c.Locks != "local" {
-		return nil, about("locks", fmt.Errorf("no locks %q; there are shared and local", c.Locks))
+	if err := checkLocks(c.Locks); err != nil {
+		return nil, err
 	}
 	if q.profile.Bugs, err = profile.ParseBugs(c.Bugs); err != nil {
 		return nil, about("bugs", err)
@@ -191,6 +191,14 @@ func NewQueue(c QueueConfig) (*harness.Test, error) {
 		}
 	}
 	return t, nil
+}
+
+// checkLocks refuses a place where locks do not lie.
+func checkLocks(where string) error {
+	if where != "shared" && where != "local" {
+		return about("locks", fmt.Errorf("no locks %q; there are shared and local", where))
+	}
+	return nil
 }
 
 // queuesOf are the queues of these names, or of the name all.
@@ -544,7 +552,7 @@ func (q *Queue) place(name, id string, e *harness.End) string {
 		return check.Shunt
 	case slices.Contains(q.config.Queues, dir) && (passedOver || !q.served(base)):
 		return check.UnservedSlice
-	case dir == queue.Retry: // it waits for its time
+	case dir == queue.Retry: // it waits: every Mailman has a runner of retry, be there none in this test
 		return check.Pck
 	case !slices.Contains(q.config.Queues, dir):
 		return check.UnservedSlice

@@ -134,7 +134,7 @@ func on(nodes []string, node string) bool { return len(nodes) == 0 || slices.Con
 // of it.
 func actID(node, name string) string { return name + "-" + node }
 
-// A system is what both kinds of workload have in common.
+// A system is what all kinds of workload have in common.
 type system struct {
 	*System
 	config SystemConfig
