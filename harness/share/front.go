@@ -35,9 +35,19 @@ func (f *front) writes(r ...schedule.Resource) {
 	f.m.footprint.Writes = append(f.m.footprint.Writes, r...)
 }
 
-// checks notes that a permission was asked of an inode.
-func (f *front) checks(h *fuse.InHeader, i *inode) {
-	if h.Uid != 0 {
+// checks notes that a permission was asked of inodes; nil ones are not there.
+func (f *front) checks(h *fuse.InHeader, inodes ...*inode) {
+	for _, i := range inodes {
+		if i != nil && h.Uid != 0 {
+			f.reads(resource("p", i))
+		}
+	}
+}
+
+// executes notes that the right to execute a file was asked for, which also root
+// has only if somebody has it.
+func (f *front) executes(i *inode) {
+	if !i.isDir() {
 		f.reads(resource("p", i))
 	}
 }
@@ -284,6 +294,7 @@ func (f *front) remove(h *fuse.InHeader, name string, directory bool) fuse.Statu
 	i, errno := f.m.store.remove(f.m.cred(h), dir, name, directory)
 	if errno != 0 {
 		f.reads(entryResource(dir, name))
+		f.checks(h, i) // in a sticky directory
 		if errno == syscall.ENOTEMPTY {
 			f.reads(resource("l", i))
 		}
@@ -310,11 +321,11 @@ func (f *front) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName st
 	}
 	f.reaches(&in.InHeader, from)
 	f.reaches(&in.InHeader, to)
-	f.checks(&in.InHeader, from)
-	f.checks(&in.InHeader, to)
+	f.checks(&in.InHeader, from, to)
 	r, errno := f.m.store.rename(f.m.cred(&in.InHeader), from, oldName, to, newName, flags)
 	if errno != 0 || r.source == r.target {
 		f.reads(entryResource(from, oldName), entryResource(to, newName))
+		f.checks(&in.InHeader, r.source, r.target) // in a sticky directory, or of a directory that gets another parent
 		if errno == syscall.ENOTEMPTY && r.target != nil {
 			f.reads(resource("l", r.target))
 		}
@@ -358,6 +369,9 @@ func (f *front) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	}
 	f.reaches(&in.InHeader, i)
 	f.checks(&in.InHeader, i)
+	if in.Mask&mayExec != 0 {
+		f.executes(i)
+	}
 	return fuse.Status(f.m.cred(&in.InHeader).permitted(i, in.Mask&7))
 }
 
@@ -420,6 +434,9 @@ func (f *front) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *f
 // opens checks the right to open and cuts the file where the flags say so.
 func (f *front) opens(h *fuse.InHeader, i *inode, flags uint32) fuse.Status {
 	f.checks(h, i)
+	if flags&execFlag != 0 {
+		f.executes(i)
+	}
 	errno := f.m.store.open(f.m.cred(h), i, flags)
 	if errno == 0 && flags&syscall.O_TRUNC != 0 {
 		f.writes(resource("d", i), resource("a", i))
@@ -441,6 +458,7 @@ func (f *front) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOu
 	}
 	i := f.m.store.newInode(c, dir, "", syscall.S_IFREG|in.Mode&permissions)
 	i.nlink = 0
+	f.writes(entryResource(dir, "")) // its number tells how many came before
 	f.made(i)
 	f.enter(dir, i, &out.EntryOut)
 	f.openFile(i, in.Flags, &out.OpenOut)
@@ -508,6 +526,7 @@ func (f *front) Writev(_ <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint
 		return 0, fuse.EBADF
 	}
 	i, off := h.inode, int64(in.Offset)
+	f.writes(resource("d", i), resource("a", i))
 	size := i.size()
 	fromMapping := in.WriteFlags&fuse.WRITE_CACHE != 0
 	if in.Flags&syscall.O_APPEND != 0 && !fromMapping {
@@ -531,7 +550,6 @@ func (f *front) Writev(_ <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint
 	if in.Flags&syscall.O_DSYNC != 0 { // O_SYNC has that bit too
 		i.sync()
 	}
-	f.writes(resource("d", i), resource("a", i))
 	if fromMapping {
 		n = in.Size // what was cut off is not an error either
 	}
@@ -556,6 +574,7 @@ func (f *front) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
 		return fuse.EBADF
 	}
 	i, end := h.inode, in.Offset+in.Length
+	f.reads(resource("d", i))
 	if end < in.Offset || end > maxFileSize {
 		return fuse.Status(syscall.EFBIG)
 	}

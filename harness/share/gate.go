@@ -40,7 +40,8 @@ type method struct {
 	// the right to walk along it.
 	//
 	// "p" is read only for callers that are not root, whom every check lets
-	// pass. Access times do not change by reading.
+	// pass but that of the right to execute a file. Access times do not change
+	// by reading.
 	reads, writes string
 }
 
@@ -77,13 +78,13 @@ var methods = []method{
 
 	// Files.
 	{"Create", Pass, "ep", "elad"},
-	{"Tmpfile", Pass, "ep", "ad"},
+	{"Tmpfile", Pass, "ep", "ead"},
 	{"Open", Pass, "p", "ad"},
 	{"Read", Hold, "d", ""},
 	{"Lseek", Pass, "d", ""},
 	{"Write", Pass, "", "ad"},
 	{"Writev", Pass, "", "ad"},
-	{"Fallocate", Pass, "", "ad"},
+	{"Fallocate", Pass, "d", "ad"},
 	{"CopyFileRange", Pass, "", ""}, // not there: the kernel reads and writes
 	{"Ioctl", Pass, "", ""},         // none
 	{"Fsync", Pass, "", ""},

@@ -201,10 +201,58 @@ func TestFootprints(t *testing.T) {
 			return c.Answer(c.request(raw(fuse.ReadIn{InHeader: c.header(15, c.lookup(path)), Fh: fh, Size: 10})))
 		}
 	}
-	chmod := func(path string) step {
+	chmodTo := func(path string, mode uint32) step {
 		return func(c *caller) Effect {
-			in := fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{InHeader: c.header(4, c.lookup(path)), Valid: fuse.FATTR_MODE, Mode: 0o700}}
+			in := fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{InHeader: c.header(4, c.lookup(path)), Valid: fuse.FATTR_MODE, Mode: mode}}
 			return c.Answer(c.request(raw(in)))
+		}
+	}
+	chmod := func(path string) step { return chmodTo(path, 0o700) }
+	truncate := func(path string) step {
+		return func(c *caller) Effect {
+			in := fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{InHeader: c.header(4, c.lookup(path)), Valid: fuse.FATTR_SIZE}}
+			return c.Answer(c.request(raw(in)))
+		}
+	}
+	renameInto := func(name, dir string) step {
+		return func(c *caller) Effect {
+			return c.Answer(c.request(raw(struct {
+				fuse.InHeader
+				Newdir uint64
+			}{c.header(12, 1), c.lookup(dir)}, name, name)))
+		}
+	}
+	mkdir := func(name string) step {
+		return func(c *caller) Effect {
+			return c.Answer(c.request(raw(fuse.MkdirIn{InHeader: c.header(9, 1), Mode: 0o777}, name)))
+		}
+	}
+	tmpfile := func(dir string) step {
+		return func(c *caller) Effect {
+			return c.Answer(c.request(raw(fuse.CreateIn{InHeader: c.header(51, c.lookup(dir)), Flags: syscall.O_RDWR, Mode: 0o600})))
+		}
+	}
+	// fallocate is of so many bytes, of which the file has some.
+	fallocate := func(path string, length uint64) step {
+		return func(c *caller) Effect {
+			fh := c.openFile(path, syscall.O_WRONLY)
+			return c.Answer(c.request(raw(fuse.FallocateIn{InHeader: c.header(43, c.lookup(path)), Fh: fh, Length: length})))
+		}
+	}
+	open := func(path string, flags uint32) step {
+		return func(c *caller) Effect {
+			return c.Answer(c.request(raw(fuse.OpenIn{InHeader: c.header(14, c.lookup(path)), Flags: flags})))
+		}
+	}
+	access := func(path string, mask uint32) step {
+		return func(c *caller) Effect {
+			return c.Answer(c.request(raw(fuse.AccessIn{InHeader: c.header(34, c.lookup(path)), Mask: mask})))
+		}
+	}
+	after := func(first, then step) step {
+		return func(c *caller) Effect {
+			first(c)
+			return then(c)
 		}
 	}
 	asUser := func(s step) step {
@@ -246,6 +294,18 @@ func TestFootprints(t *testing.T) {
 		{"a chmod and a user's stat of a directory in the directory", chmod(""), asUser(getattr("dir")), true},
 		{"a chmod and root's stat of a directory in the directory", chmod(""), getattr("dir"), false},
 		{"a chmod and a user's stat of a directory beside", chmod("f"), asUser(getattr("dir")), false},
+		{"a chmod of a directory and a user's failed rename of it into another", chmod("dir"), after(chmodTo("dir", 0o755), after(mkdir("sub"), asUser(renameInto("dir", "sub")))), true},
+		{"a chmod of a file and a user's failed unlink of it in a sticky directory", chmod("f"), after(chmodTo("", 0o1777), asUser(unlink("f"))), true},
+		{"a chmod and root's execution", chmod("f"), open("f", execFlag), true},
+		{"a chmod and root's look whether it can be executed", chmod("f"), access("f", mayExec), true},
+		{"a chmod and root's reading", chmod("f"), open("f", syscall.O_RDONLY), false},
+		{"a chmod and root's look whether a directory can be walked through", chmod("dir"), access("dir", mayExec), false},
+		{"a truncation and a fallocate that changes nothing", truncate("f"), fallocate("f", 1), true},
+		{"a stat and a fallocate that changes nothing", getattr("f"), fallocate("f", 1), false},
+		{"a stat and a fallocate that makes the file longer", getattr("f"), fallocate("f", 100), true},
+		{"files without names in one directory", tmpfile("dir"), after(tmpfile("dir"), tmpfile("dir")), true}, // their numbers tell which came first
+		{"files without names in two directories", tmpfile("dir"), tmpfile(""), false},
+		{"a file without a name and a listing", tmpfile("dir"), list("dir"), false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := tc.a(newCaller(t, testStore(t), "shared"))

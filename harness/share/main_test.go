@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -253,7 +254,7 @@ func (s *server) checkEffects() {
 				s.t.Errorf("%s reads %s, which the table does not say", e.Op, r)
 			}
 		}
-		for _, r := range e.Footprint.Writes {
+		for _, r := range slices.Concat(e.Footprint.Writes, e.Footprint.Adds) {
 			if !strings.Contains(m.writes, string(r[:1])) {
 				s.t.Errorf("%s writes %s, which the table does not say", e.Op, r)
 			}

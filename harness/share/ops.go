@@ -349,7 +349,7 @@ func (s *Store) open(c cred, i *inode, flags uint32) syscall.Errno {
 	if truncate {
 		want |= mayWrite
 	}
-	if i.isDir() && (want&mayWrite != 0 || truncate) {
+	if i.isDir() && want&mayWrite != 0 {
 		return syscall.EISDIR
 	}
 	if errno := c.permitted(i, want); errno != 0 {
