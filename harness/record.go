@@ -2,7 +2,6 @@ package harness
 
 import (
 	"slices"
-	"strings"
 
 	"screwtape/harness/history"
 	"screwtape/harness/schedule"
@@ -22,42 +21,6 @@ const (
 	wrote
 	added
 )
-
-// footprint is what the step has read and written. The kernel asks for the
-// attributes of directories that it only walks through; those are not the
-// program's doing, so a GETATTR counts only for a call that is about
-// attributes.
-func (w *World) footprint(d schedule.Decision) schedule.Footprint {
-	var f schedule.Footprint
-	for _, e := range w.effects {
-		if e.Op == "GETATTR" && d.Verb != "stat" {
-			continue
-		}
-		f.Reads = append(f.Reads, e.Footprint.Reads...)
-		f.Writes = append(f.Writes, e.Footprint.Writes...)
-		f.Adds = append(f.Adds, e.Footprint.Adds...)
-	}
-	switch d.Verb {
-	case schedule.Deliver, schedule.Defer, schedule.Hangup:
-		f.Writes = append(f.Writes, schedule.Resource("m:"+strings.Join(d.Names, " ")))
-	case schedule.Wake:
-		f.Writes = append(f.Writes, "time")
-	case schedule.Alarm, schedule.Skew:
-		f.Writes = append(f.Writes, "time")
-	case schedule.Crash, schedule.Start, schedule.Pause, schedule.Resume:
-		f.Writes = append(f.Writes, "faults")
-	case schedule.PowerLoss: // its order with every other step matters
-		f.Writes = append(f.Writes, power)
-		return f
-	case "kill":
-		f.Writes = append(f.Writes, schedule.Resource("s:"+d.Names[0]))
-	}
-	f.Reads = append(f.Reads, power)
-	return f
-}
-
-// power is what every step needs.
-const power schedule.Resource = "power"
 
 // append puts a step that was taken on the tape and into the record.
 func (p *play) append(w *World, d schedule.Decision, f schedule.Footprint) {

@@ -22,7 +22,7 @@ type play struct {
 	begun    bool            // the first step is being taken, or was
 	healing  bool            // nothing goes wrong any more, and what is down comes up
 	record   bool            // note what each step changed on the share
-	look     *Look
+	stop     *Stop
 	force    *schedule.Force // where a tape is played
 	patient  bool            // wait for whatever runs for as long as it takes
 	before   map[string]sight
@@ -36,8 +36,8 @@ type Options struct {
 	Fresh bool
 	// Record notes what each step changes on the share, for a report.
 	Record bool
-	// Look has it stand still before a decision; nil is not at all.
-	Look *Look
+	// Stop has it stand still before a decision; nil is not at all.
+	Stop *Stop
 }
 
 // Play plays one schedule: the strategy decides, until nothing can happen any
@@ -50,7 +50,7 @@ func (w *World) Play(s schedule.Strategy, o Options) (*Result, error) {
 	if err := w.reset(o.Fresh); err != nil {
 		return nil, err
 	}
-	p := &play{record: o.Record, look: o.Look, crashed: map[string]bool{}, touched: map[schedule.Resource]map[way]touch{}}
+	p := &play{record: o.Record, stop: o.Stop, crashed: map[string]bool{}, touched: map[schedule.Resource]map[way]touch{}}
 	p.Faults = map[string]int{}
 	w.play = p
 	defer func() { w.play = nil }()
@@ -112,8 +112,8 @@ func (w *World) decide(s schedule.Strategy, p *play) error {
 			return nil
 		}
 		d := options[choice].Decision
-		if p.look != nil && p.look.At == len(p.Steps)+1 {
-			if err := w.stand(p.look, d); err != nil {
+		if p.stop != nil && p.stop.At == len(p.Steps)+1 {
+			if err := w.stand(p.stop, d); err != nil {
 				return err
 			}
 		}

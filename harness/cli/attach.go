@@ -30,10 +30,10 @@ func enterWithInput() (*os.File, error) {
 	return os.NewFile(keptInput, "standard input"), nil
 }
 
-// newLook has a replay stand still before decision at, tell on w how to look at
+// newStop has a replay stand still before decision at, tell on w how to look at
 // it, and go on after a line or the end of in, or when ctx is cancelled.
-func newLook(ctx context.Context, at int, in io.Reader, w io.Writer) *harness.Look {
-	return &harness.Look{At: at, Show: func(s harness.Standstill) <-chan struct{} {
+func newStop(ctx context.Context, at int, in io.Reader, w io.Writer) *harness.Stop {
+	return &harness.Stop{At: at, Show: func(s harness.Standstill) <-chan struct{} {
 		tellStandstill(w, at, s)
 		goOn := make(chan struct{})
 		entered := make(chan struct{})

@@ -79,7 +79,7 @@ func (c *command) replay(ctx context.Context, name string, o *replayOptions) err
 	} else {
 		var in *os.File
 		if in, err = enterWithInput(); err == nil {
-			options.Look = newLook(ctx, o.attach, in, c.err)
+			options.Stop = newStop(ctx, o.attach, in, c.err)
 		}
 	}
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"screwtape/harness/schedule"
 )
 
-// A Look has a schedule stand still before one decision, so that a person can
+// A Stop has a schedule stand still before one decision, so that a person can
 // look at its programs.
-type Look struct {
+type Stop struct {
 	At int // the decision, from 1
 	// Show is told where it stands; it goes on when the channel is closed. The
 	// share is served meanwhile.
@@ -26,13 +26,13 @@ type Standstill struct {
 
 // stand stands still before a decision until it is to go on. From then on
 // nothing that takes its time is given up, for a debugger may have stopped it.
-func (w *World) stand(l *Look, d schedule.Decision) error {
+func (w *World) stand(o *Stop, d schedule.Decision) error {
 	s := Standstill{Decision: d}
 	if p := w.actor(d.Process); p != nil && p.alive && p.pid != 0 {
 		s.PID = node.OuterPID(p.pid)
 	}
 	w.play.patient = true
-	goOn := l.Show(s)
+	goOn := o.Show(s)
 	for {
 		select {
 		case <-goOn:
