@@ -268,7 +268,7 @@ func (p *Program) Note(string, []byte) string { return "" }
 // lock's break no promise, but are told.
 func (p *Program) Judge(e *harness.End) check.Verdict { return p.judge(e, nil) }
 
-// judge judges. Those who stay are there in the end, and do not wait.
+// judge is Judge where some may stay: they are there in the end, and do not wait.
 func (p *Program) judge(e *harness.End, stay []string) check.Verdict {
 	list := slices.Concat(splitBrain(e.History, lockFile), stolenLocks(heldFromEntry(e.History), lockFile))
 	if e.Bounded == "" {

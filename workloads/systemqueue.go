@@ -225,8 +225,8 @@ func (q *systemQueue) place(name string, e *harness.End) string {
 }
 
 // misleading are the lines in which programs take a message for damaged: by its
-// id, or by the name of the file that a client made. Once the power has failed, it may
-// be.
+// id, or by the name of the file that a client made. Once the power has failed, it
+// may be.
 func (q *systemQueue) misleading(e *harness.End) []check.Misleading {
 	if q.Misleading == "" {
 		return nil
