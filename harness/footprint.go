@@ -10,11 +10,12 @@ import (
 // footprint is what the step has read and written. The kernel asks for the
 // attributes of directories that it only walks through; those are not the
 // program's doing, so a GETATTR counts only for a call that is about
-// attributes.
+// attributes, or executes: of a file that nobody may execute the kernel asks
+// for nothing more.
 func (w *World) footprint(d schedule.Decision) schedule.Footprint {
 	var f schedule.Footprint
 	for _, e := range w.effects {
-		if e.Op == "GETATTR" && d.Verb != "stat" {
+		if e.Op == "GETATTR" && d.Verb != "stat" && d.Verb != "exec" {
 			continue
 		}
 		f.Reads = append(f.Reads, e.Footprint.Reads...)

@@ -105,6 +105,41 @@ func TestGoroutinesGoOn(t *testing.T) {
 	}
 }
 
+// footprints is the canonical strategy, and keeps what each step has touched.
+type footprints struct {
+	schedule.Strategy
+	of map[string]schedule.Footprint // of a step, as on a tape
+}
+
+func (f footprints) Done(d schedule.Decision, footprint schedule.Footprint) error {
+	f.of[d.String()] = footprint
+	return nil
+}
+
+// What makes a file one that can be executed conflicts with a failed attempt to
+// execute it, also where the kernel asks for no more than the file's mode.
+func TestRefusedExecution(t *testing.T) {
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: map[string]string{"x": "exit 0"}},
+		Programs: []Program{shell("a", "sh", "cd /shared; chmod 600 x; ./x; chmod 700 x")}})
+	s := footprints{schedule.Canonical(), map[string]schedule.Footprint{}}
+	r, err := w.Play(s, Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused, allowed schedule.Footprint
+	for step, f := range s.of {
+		switch {
+		case strings.Contains(step, " exec x = EACCES"):
+			refused = f
+		case strings.Contains(step, " chmod x"):
+			allowed = f
+		}
+	}
+	if !refused.Conflicts(allowed) {
+		t.Errorf("the execution has touched %v, the chmod %v:\n%s", refused, allowed, r.Log())
+	}
+}
+
 // playScript plays a script alone, in the plainest order, and returns its log.
 func playScript(t *testing.T, files map[string]string, script string) string {
 	t.Helper()

@@ -178,8 +178,8 @@ var Calls = map[int]Call{
 	unix.SYS_VFORK:      {Verb: "fork", Kind: Fork},
 	unix.SYS_EXIT_GROUP: {Verb: "exit", Kind: Exit},
 	unix.SYS_CONNECT:    {Verb: "connect", Kind: Connect},
-	unix.SYS_EXECVE:     {Verb: "exec", Kind: Exec, Paths: plain(0), Ends: []string{"OPEN"}},
-	unix.SYS_EXECVEAT:   {Verb: "exec", Kind: Exec, Paths: at(0, 1), Ends: []string{"OPEN"}},
+	unix.SYS_EXECVE:     {Verb: "exec", Kind: Exec, Paths: plain(0), Ends: []string{"OPEN"}, Refused: unix.EACCES},
+	unix.SYS_EXECVEAT:   {Verb: "exec", Kind: Exec, Paths: at(0, 1), Ends: []string{"OPEN"}, Refused: unix.EACCES},
 }
 
 // numbers are those of the Calls that a filter traps, in order.
