@@ -111,10 +111,11 @@ func (c *caller) header(opcode uint32, node uint64) fuse.InHeader {
 
 func (c *caller) request(raw []byte) *Request {
 	c.t.Helper()
-	r, err := c.parse(raw)
+	r, err := parse(raw)
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.giveUp(r)
 	return r
 }
 
@@ -132,7 +133,7 @@ func (c *caller) lookup(path string) uint64 {
 	return node
 }
 
-// open opens a file, and returns its handle.
+// openFile opens a file, and returns its handle.
 func (c *caller) openFile(path string, flags uint32) uint64 {
 	c.t.Helper()
 	r := c.request(raw(fuse.OpenIn{InHeader: c.header(14, c.lookup(path)), Flags: flags}))
@@ -478,10 +479,11 @@ func FuzzRequest(f *testing.F) {
 		b = append([]byte(nil), b...) // aligned as a clone of the read buffer is
 		c := newCaller(t, testStore(t), "shared")
 		c.openFile("f", syscall.O_RDWR)
-		r, err := c.parse(b)
+		r, err := parse(b)
 		if err != nil {
 			return
 		}
+		c.giveUp(r)
 		c.Class(r)
 		c.Ready(r)
 		c.Path(r)

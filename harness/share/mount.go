@@ -64,7 +64,7 @@ type handle struct {
 
 // NewMount mounts a directory of the store, in no place: Tree is to be moved to
 // one with move_mount(2), by a process of the node. Process ids in requests are
-// those that the caller's pid namespace sees.
+// numbers in the pid namespace of whoever calls NewMount.
 func NewMount(store *Store, root string) (*Mount, error) {
 	top, err := store.walk("mount", root)
 	if err != nil {
@@ -82,7 +82,7 @@ func NewMount(store *Store, root string) (*Mount, error) {
 	m.tree = os.NewFile(uintptr(tree), "share "+root)
 	// The kernel has asked for INIT by now, and lets nothing through before.
 	r, err := m.Next()
-	if err == nil && (r == nil || r.Opcode != opInit) {
+	if err == nil && (r == nil || r.opcode != opInit) {
 		err = fmt.Errorf("FUSE: the first request is %+v, not INIT", r)
 	}
 	if err == nil {
@@ -182,12 +182,12 @@ func (m *Mount) Close() error {
 
 // A Request is one thing that a kernel asks for.
 type Request struct {
-	Opcode uint32
+	opcode uint32
 	Op     string              // its name: "LOOKUP"
 	Unique uint64              // the kernel's number for it
 	PID    uint32              // the thread that waits for it; 0 for the kernel itself
 	Lock   *Lock               // of GETLK, SETLK and SETLKW
-	GaveUp []schedule.Resource // what arriving has changed already: a flock that is given up for one of the other kind
+	GaveUp []schedule.Resource // what Next has changed already: a flock that is given up for one of the other kind
 	raw    []byte
 }
 
@@ -207,7 +207,11 @@ func (m *Mount) Next() (*Request, error) {
 		n, err := unix.Read(m.dev, m.in)
 		switch err {
 		case nil:
-			return m.parse(bytes.Clone(m.in[:n]))
+			r, err := parse(bytes.Clone(m.in[:n]))
+			if err == nil {
+				m.giveUp(r)
+			}
+			return r, err
 		case unix.EAGAIN:
 			return nil, nil
 		case unix.EINTR, unix.ENOENT: // ENOENT: the request was taken back as it was being read
@@ -229,38 +233,42 @@ func args[T any](r *Request) *T {
 
 const headerSize = int(unsafe.Sizeof(fuse.InHeader{}))
 
-func (m *Mount) parse(raw []byte) (*Request, error) {
+func parse(raw []byte) (*Request, error) {
 	if len(raw) < headerSize {
 		return nil, fmt.Errorf("FUSE: a request of %d bytes", len(raw))
 	}
 	r := &Request{raw: raw}
 	h := args[fuse.InHeader](r)
-	r.Opcode, r.Unique, r.PID = h.Opcode, h.Unique, h.Pid
-	if int(r.Opcode) >= len(opcodes) || opcodes[r.Opcode].name == "" {
-		r.Op = "OPCODE-" + strconv.Itoa(int(r.Opcode))
+	r.opcode, r.Unique, r.PID = h.Opcode, h.Unique, h.Pid
+	if int(r.opcode) >= len(opcodes) || opcodes[r.opcode].name == "" {
+		r.Op = "OPCODE-" + strconv.Itoa(int(r.opcode))
 		return r, nil
 	}
-	r.Op = opcodes[r.Opcode].name
-	switch r.Opcode {
+	r.Op = opcodes[r.opcode].name
+	switch r.opcode {
 	case opGetlk, opSetlk, opSetlkw:
 		in := args[fuse.LkIn](r)
 		r.Lock = &Lock{in.LkFlags&fuse.LK_FLOCK != 0, int(in.Lk.Typ)}
-		if r.Lock.Flock && !m.Ready(r) {
-			// flock(2) gives the lock of the other kind up before it waits for
-			// the new one; two that both want more than they have would wait
-			// for each other for ever.
-			if h := m.handles[in.Fh]; h != nil && h.inode.unflock(h) {
-				r.GaveUp = []schedule.Resource{resource("k", h.inode)}
-			}
-		}
 	}
 	return r, nil
+}
+
+// giveUp does what a flock(2) that has to wait does on arrival: it gives up the
+// lock of the other kind. Two that both want more than they have would wait for
+// each other for ever otherwise.
+func (m *Mount) giveUp(r *Request) {
+	if r.Lock == nil || !r.Lock.Flock || m.Ready(r) {
+		return
+	}
+	if h := m.handles[args[fuse.LkIn](r).Fh]; h != nil && h.inode.unflock(h) {
+		r.GaveUp = []schedule.Resource{resource("k", h.inode)}
+	}
 }
 
 // Interrupts says which request a signal has interrupted, if this is an
 // INTERRUPT. The interrupted one still waits for its answer.
 func (r *Request) Interrupts() (unique uint64, ok bool) {
-	if r.Opcode != opInterrupt {
+	if r.opcode != opInterrupt {
 		return 0, false
 	}
 	return args[fuse.InterruptIn](r).Unique, true
@@ -268,10 +276,10 @@ func (r *Request) Interrupts() (unique uint64, ok bool) {
 
 // Class says what to do with a request: Pass or Hold.
 func (m *Mount) Class(r *Request) Class {
-	if int(r.Opcode) >= len(classes) || r.PID == 0 { // the kernel's own requests belong to no call
+	if int(r.opcode) >= len(classes) || r.PID == 0 { // the kernel's own requests belong to no call
 		return Pass
 	}
-	class := classes[r.Opcode]
+	class := classes[r.opcode]
 	if class == HoldIfLocked {
 		in := args[fuse.FlushIn](r)
 		h := m.handles[in.Fh]
@@ -286,7 +294,7 @@ func (m *Mount) Class(r *Request) Class {
 // Ready reports whether a request can be answered without waiting: it is false
 // for a SETLKW while others hold what it wants.
 func (m *Mount) Ready(r *Request) bool {
-	if r.Opcode != opSetlkw {
+	if r.opcode != opSetlkw {
 		return true
 	}
 	in := args[fuse.LkIn](r)
@@ -316,7 +324,7 @@ type Effect struct {
 // Answer carries a request out and replies. A caller that died meanwhile is no
 // error.
 func (m *Mount) Answer(r *Request) Effect {
-	if r.Opcode == opInterrupt { // needs no reply; any but silence sends it again
+	if r.opcode == opInterrupt { // needs no reply; any but silence sends it again
 		return Effect{Op: r.Op}
 	}
 	e := Effect{Op: r.Op}
@@ -338,7 +346,7 @@ func (m *Mount) Answer(r *Request) Effect {
 // Refuse answers a request with an error without carrying it out. What cannot
 // fail, closing a handle and forgetting an inode, is carried out all the same.
 func (m *Mount) Refuse(r *Request, errno syscall.Errno) {
-	switch r.Opcode {
+	switch r.opcode {
 	case opForget, opBatchForget, opRelease, opReleasedir, opInterrupt:
 		m.Answer(r)
 	default:
