@@ -81,7 +81,7 @@ func (w *World) newborn(h *host, s status) *Process {
 	} else if s.parent != h.AgentPID() {
 		return nil
 	}
-	child := &Process{label: label, parent: parent, host: h, alive: true, pid: s.group, inner: s.inner, relist: true}
+	child := &Process{label: label, parent: parent, host: h, life: life{alive: true, pid: s.group, inner: s.inner, relist: true}}
 	if parent != nil {
 		child.timed = parent.timed
 	}

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,12 +27,7 @@ func (w *World) start(p *Process) error {
 		wr.Close()
 		return err
 	}
-	p.alive, p.starting, p.killed, p.pid, p.threads = true, true, false, 0, nil
-	p.born, p.children, p.settled, p.mutated, p.paused, p.said = 0, 0, 0, false, false, ""
-	p.random, p.poked = nil, false
-	p.timed, p.begun, p.compiled, p.acted = p.program.Timed, false, 0, false
-	p.inner = pidsOfProgram*(p.index+1) + pidsOfStart*p.starts
-	p.forks, p.exiting = 0, false
+	p.life = life{alive: true, starting: true, timed: p.program.Timed, inner: pidsOfProgram*(p.index+1) + pidsOfStart*p.starts}
 	p.starts++
 	if p.program.Fork != "" {
 		p.unborn = wr
@@ -64,7 +60,15 @@ func (p *Program) filter() node.Filter {
 func (w *World) began(p *Process) {
 	p.starting = false
 	if p.host.Group != nil {
-		p.host.Group.Join(p.pid)
+		w.grouped(p, p.host.Group.Join(p.pid))
+	}
+}
+
+// grouped notes how it went to put a process into its node's cgroup. One that is
+// not there would go on when its node crashes.
+func (w *World) grouped(p *Process, err error) {
+	if err != nil && !errors.Is(err, unix.ESRCH) { // it may have died
+		w.failed = fmt.Errorf("put %s into its node's cgroup: %w", p.label, err)
 	}
 }
 
@@ -144,7 +148,6 @@ func (w *World) gone(p *Process) {
 		t.wait.close()
 	}
 	p.dropTimers(func(*timer) bool { return false })
-	p.created = 0
 	p.alive, p.starting, p.threads = false, false, nil
 	if p.program == nil {
 		w.others = slices.DeleteFunc(w.others, func(o *Process) bool { return o == p })

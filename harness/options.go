@@ -113,9 +113,10 @@ func (w *World) over(after string) bool {
 }
 
 // restartLimit is how often a program that ends by itself is started again, as
-// Mailman's master does it (mailman-facts.md, 4).
+// Mailman's master does it.
 const restartLimit = 10
 
+// situation is what the nemeses may know now.
 func (w *World) situation() Situation {
 	var s Situation
 	for _, q := range w.programs {

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -166,9 +165,7 @@ func (w *World) forkedProgram(h *host, pid int) *Process {
 		p.inner = s.inner // what the agent will call it
 	}
 	if h.Group != nil {
-		if err := h.Group.Add(pid); err != nil && !errors.Is(err, unix.ESRCH) { // it may have died
-			w.failed = fmt.Errorf("put %s into its node's cgroup: %w", p.label, err)
-		}
+		w.grouped(p, h.Group.Add(pid))
 	}
 	return p
 }

@@ -21,15 +21,28 @@ type Process struct {
 	parent  *Process // nil for a program
 	host    *host
 	index   int // of the program in the test
+	life
 
+	starts int         // in this life of the world since it was last fresh
+	exits  int         // of these, how many ended by themselves
+	part   *node.Group // of a program that was paused: where it is frozen, with its children
+
+	output  int      // read end of its output; 0 when closed
+	partial []byte   // of a line that has not ended yet
+	unborn  *os.File // the other end, for the process that will be forked
+	// greeting is what it wrote while it started, before the schedule began.
+	greeting []history.Line
+}
+
+// A life is what there is of a process from its start to its end, and of it alone.
+type life struct {
 	alive    bool
 	starting bool // launched, and its exec has not come yet
 	killed   bool // and its end was not reported yet
 	pid      int  // as the controller sees it; 0 while starting
 	inner    int  // in its node
-	starts   int  // in this life of the world since it was last fresh
-	exits    int  // of these, how many ended by themselves
 	status   unix.WaitStatus
+	said     string // the last line of its output
 
 	threads  []*Thread // in order of birth
 	born     int       // threads so far, for labels
@@ -41,15 +54,6 @@ type Process struct {
 	relist   bool      // it may have threads or children that are not known
 	exiting  bool      // it has called exit_group(2)
 
-	part *node.Group // of a program that was paused: where it is frozen, with its children
-
-	output  int      // read end of its output; 0 when closed
-	partial []byte   // of a line that has not ended yet
-	said    string   // the last line of it
-	unborn  *os.File // the other end, for the process that will be forked
-	// greeting is what it wrote while it started, before the schedule began.
-	greeting []history.Line
-
 	mutated bool // its last step changed something that others can see, or it has taken none in this schedule
 	paused  bool // nothing of it goes on, see pause
 	poked   bool // a signal was sent to it, or one that it has pending may have been unblocked, since all was at rest
@@ -60,7 +64,7 @@ type Process struct {
 	timers   []*timer   // that it has set, by name
 	created  int        // timers that it has made by timer_create(2)
 	random   *rand.Rand // what it gets from getrandom(2)
-	acted    bool       // it has made a call on the share since it was started
+	acted    bool       // it has made a call on the share
 }
 
 // A Thread is one thread of a process, and the call that it is in.

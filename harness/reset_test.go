@@ -80,3 +80,22 @@ func TestProgramWithChildIsStartedAnew(t *testing.T) {
 		}
 	}
 }
+
+// Nothing of what was counted in a program's last life is there in its next.
+func TestNextLife(t *testing.T) {
+	p := shell("a", "sh", "exec sleep 1000")
+	p.Late, p.Once = false, false
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{p}})
+	if err := w.reset(true); err != nil {
+		t.Fatal(err)
+	}
+	const counted = 1 << 40
+	q := w.programs[0]
+	q.ran, q.round, q.forks = counted, counted, counted
+	if err := w.reset(true); err != nil {
+		t.Fatal(err)
+	}
+	if q.ran >= counted || q.round >= counted || q.forks >= counted {
+		t.Errorf("it has run %d times, %d of them sysmon, and forked %d times before it was started", q.ran, q.round, q.forks)
+	}
+}

@@ -70,11 +70,11 @@ func (w *World) settle() error {
 		if why == nil {
 			continue
 		}
-		if time.Since(began) > w.patience && why.starved(w.patience) {
-			began = time.Now()
-		}
 		if time.Since(began) > w.patience && (w.play == nil || !w.play.patient) {
-			return &restless{why.label, describe(why), w.patience}
+			if !why.starved(w.patience) {
+				return &restless{why.label, describe(why), w.patience}
+			}
+			began = time.Now()
 		}
 		if why.killed || why.program != nil && why.program.Single {
 			wait = 100 * time.Millisecond // its next step is an event
