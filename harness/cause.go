@@ -32,6 +32,7 @@ type Fault struct{ What, After, Before string } // in words; After and Before ar
 // An inquiry looks for the cause of one finding.
 type inquiry struct {
 	w       *World
+	peers   []*Peer
 	ctx     context.Context
 	kind    string
 	moments []moment
@@ -44,9 +45,9 @@ type inquiry struct {
 // steps that conflict, and leaves out each fault, and plays what comes of it on
 // fresh processes: what the anomaly does not survive is part of its cause. It is
 // nil where the schedule does not show it when it is played step by step, and
-// where there is too much to turn.
-func (w *World) FindCause(ctx context.Context, r *Result, kind string) (*Cause, error) {
-	q := &inquiry{w: w, ctx: ctx, kind: kind, names: shortNames(r), alone: map[string]bool{}}
+// where there is too much to turn. Peers help; what comes of it is the same without.
+func (w *World) FindCause(ctx context.Context, peers []*Peer, r *Result, kind string) (*Cause, error) {
+	q := &inquiry{w: w, peers: peers, ctx: ctx, kind: kind, names: shortNames(r), alone: map[string]bool{}}
 	var turns []schedule.Decision
 	for _, s := range r.Steps {
 		turns = append(turns, s.Decision)
@@ -62,11 +63,12 @@ func (w *World) FindCause(ctx context.Context, r *Result, kind string) (*Cause, 
 		_, more := q.alone[p.host.Name]
 		q.alone[p.host.Name] = !more
 	}
-	if q.count() > maxTurns {
+	pairs := q.pairs()
+	if len(pairs) > maxTurns {
 		return nil, nil
 	}
 	c := &Cause{}
-	orders, err := q.orders(c)
+	orders, err := q.orders(c, pairs)
 	if err != nil {
 		return nil, err
 	}
@@ -94,21 +96,38 @@ func (q *inquiry) play(s schedule.Strategy) (bool, error) {
 	return r.Shows(q.kind), nil
 }
 
+// playAll plays schedules on fresh processes and reports which of them show the
+// anomaly.
+func (q *inquiry) playAll(schedules [][]schedule.Decision) ([]bool, error) {
+	var tasks []task
+	for _, turns := range schedules {
+		tasks = append(tasks, task{Turns: turns, Fresh: true})
+	}
+	list, err := q.w.playAll(q.peers, tasks, func() bool { return q.ctx.Err() != nil })
+	if err == nil {
+		err = q.ctx.Err()
+	}
+	var shows []bool
+	for _, p := range list {
+		shows = append(shows, p.shows(q.kind))
+	}
+	return shows, err
+}
+
 // maxTurns bounds how many pairs of steps are turned: each is played twice, on
 // fresh processes.
 const maxTurns = 24
 
-// count is the number of neighbours.
-func (q *inquiry) count() int {
-	n := 0
+// pairs are the steps that are neighbours, the later one second.
+func (q *inquiry) pairs() (list [][2]int) {
 	for j := range q.moments {
 		for i := range j {
 			if q.neighbours(i, j) {
-				n++
+				list = append(list, [2]int{i, j})
 			}
 		}
 	}
-	return n
+	return list
 }
 
 // A needed order is one without which there is no anomaly.
@@ -120,34 +139,38 @@ type neededOrder struct {
 // orders turns each two neighbours, and where that changes nothing has the
 // later one's process go on before the earlier one. It returns those that must
 // not be turned.
-func (q *inquiry) orders(c *Cause) ([]neededOrder, error) {
-	var needed []neededOrder
-	for j := range q.moments {
-		for i := range j {
-			if !q.neighbours(i, j) {
-				continue
+func (q *inquiry) orders(c *Cause, pairs [][2]int) ([]neededOrder, error) {
+	lost := make([]bool, len(pairs))    // the anomaly does not survive that they are turned ...
+	through := make([]bool, len(pairs)) // ... and that the later one's process then goes on
+	for _, on := range []bool{false, true} {
+		var turned [][]schedule.Decision
+		var which []int
+		for n, p := range pairs {
+			if !lost[n] {
+				turned, which = append(turned, q.turned(p[0], p[1], on)), append(which, n)
 			}
-			shows, through := true, false
-			for _, through = range []bool{false, true} {
-				var err error
-				if shows, err = q.play(newPlan(q.turned(i, j, through))); err != nil {
-					return nil, err
-				}
-				if !shows {
-					break
-				}
-			}
-			if shows {
-				c.Others++
-				continue
-			}
-			needed = append(needed, neededOrder{q.moments[i], q.moments[j], through})
-			after := q.tell(q.moments[j])
-			if through {
-				after = q.subject(q.moments[j]) + " goes on after " + q.own(q.moments[j])
-			}
-			c.Orders = append(c.Orders, Order{q.tell(q.moments[i]), after})
 		}
+		shows, err := q.playAll(turned)
+		if err != nil {
+			return nil, err
+		}
+		for k, n := range which {
+			lost[n], through[n] = !shows[k], on
+		}
+	}
+	var needed []neededOrder
+	for n, p := range pairs {
+		if !lost[n] {
+			c.Others++
+			continue
+		}
+		before, later := q.moments[p[0]], q.moments[p[1]]
+		needed = append(needed, neededOrder{before, later, through[n]})
+		after := q.tell(later)
+		if through[n] {
+			after = q.subject(later) + " goes on after " + q.own(later)
+		}
+		c.Orders = append(c.Orders, Order{q.tell(before), after})
 	}
 	return needed, nil
 }
@@ -162,17 +185,22 @@ type neededFault struct {
 // process could have had it before, and to where it could have it next.
 func (q *inquiry) faults(c *Cause) ([]neededFault, error) {
 	var needed []neededFault
+	var schedules [][]schedule.Decision
+	var which []int
 	for i, m := range q.moments {
-		if !m.Fault() {
+		if m.Fault() {
+			schedules, which = append(schedules, q.without(i)), append(which, i)
+		}
+	}
+	shows, err := q.playAll(schedules)
+	if err != nil {
+		return nil, err
+	}
+	for k, i := range which {
+		if shows[k] {
 			continue
 		}
-		shows, err := q.play(newPlan(q.without(i)))
-		if err != nil {
-			return nil, err
-		}
-		if shows {
-			continue
-		}
+		m := q.moments[i]
 		f := Fault{What: q.fault(m)}
 		n := neededFault{moment: m}
 		if last := q.last(i); last >= 0 {
@@ -231,14 +259,15 @@ func (q *inquiry) bounds(i int, f *Fault) error {
 }
 
 // explain looks for the causes of what was found.
-func (w *World) explain(ctx context.Context, o *Outcome) error {
-	for i := range o.Findings {
-		f := &o.Findings[i]
+func (s *exploration) explain() error {
+	for i := range s.out.Findings {
+		f := &s.out.Findings[i]
 		if !f.Confirmed {
 			continue
 		}
-		cause, err := w.FindCause(ctx, f.Result, f.Anomaly.Kind)
-		if ctx.Err() != nil {
+		s.tell("looking for the cause of " + f.Anomaly.Kind)
+		cause, err := s.FindCause(s.ctx, s.Peers, f.Result, f.Anomaly.Kind)
+		if s.ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {

@@ -44,6 +44,8 @@ type Progress struct {
 	// anew, and when that was.
 	Explored, Resumed float64
 	Since             time.Duration
+	// Doing is what is done between two schedules, or "".
+	Doing string
 }
 
 // A Finding is the first schedule that showed an anomaly of its kind.
@@ -107,7 +109,7 @@ func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 	}
 	o.Seconds = time.Since(s.began).Seconds()
 	if c.Cause {
-		if err := w.explain(ctx, o); err != nil {
+		if err := s.explain(); err != nil {
 			return o, err
 		}
 	}
@@ -203,7 +205,7 @@ func (s *exploration) plan() (tasks []task) {
 			break
 		}
 		number := s.out.Schedules + len(tasks) + 1
-		tasks = append(tasks, task{Plan: p, Fresh: s.Fresh, Twice: number%twiceEvery == 0})
+		tasks = append(tasks, task{Plan: &p, Fresh: s.Fresh, Twice: number%twiceEvery == 0})
 	}
 	return tasks
 }
@@ -243,10 +245,15 @@ func (s *exploration) take(p *played) error {
 	if err := s.collect(p); err != nil {
 		return err
 	}
-	if s.Progress != nil {
-		s.Progress(Progress{o.Schedules, o.Coverage.Traces(), o.kinds(), time.Since(s.began), s.explored, s.resumed, s.since})
-	}
+	s.tell("")
 	return nil
+}
+
+// tell tells how far the search has come, and what is done between two schedules.
+func (s *exploration) tell(doing string) {
+	if s.Progress != nil {
+		s.Progress(Progress{s.out.Schedules, s.out.Coverage.Traces(), s.out.kinds(), time.Since(s.began), s.explored, s.resumed, s.since, doing})
+	}
 }
 
 // over says what ends the campaign, or "".
@@ -397,7 +404,10 @@ func (s *exploration) confirm(f *Finding) error {
 	if !s.Shrink {
 		return nil
 	}
-	tape := s.ShrinkTape(s.ctx, r.Tape, f.Anomaly.Kind)
+	tape, err := s.ShrinkTape(s.ctx, s.Peers, r.Tape, f.Anomaly.Kind, func(now Shrinking) { s.tell("shrinking " + f.Anomaly.Kind + ": " + now.String()) })
+	if err != nil {
+		return err
+	}
 	f.Tries = tape.Tries
 	r, shows, err = s.shows(tape.Tape, f.Anomaly.Kind)
 	if err != nil {
@@ -410,18 +420,48 @@ func (s *exploration) confirm(f *Finding) error {
 	return nil
 }
 
-// ShrinkTape makes a tape that shows an anomaly as small as it gets.
-func (w *World) ShrinkTape(ctx context.Context, t *schedule.Tape, kind string) schedule.Result {
-	return schedule.Shrink(t, func(t *schedule.Tape) (*schedule.Tape, bool) {
-		if ctx.Err() != nil {
+// A Shrinking is how far the shrinking of a tape has come.
+type Shrinking struct {
+	Tries     int // schedules that were played
+	Lines, Of int // that are left, and that the tape had
+}
+
+func (s Shrinking) String() string {
+	return fmt.Sprintf("%d tries, %d of %d lines are left", s.Tries, s.Lines, s.Of)
+}
+
+// ShrinkTape makes a tape that shows an anomaly as small as it gets, or until ctx is
+// cancelled. Peers help; what comes of it is the same without. It tells how far it
+// has come.
+func (w *World) ShrinkTape(ctx context.Context, peers []*Peer, t *schedule.Tape, kind string, tell func(Shrinking)) (schedule.Result, error) {
+	var failed error
+	now := Shrinking{Lines: len(t.Lines), Of: len(t.Lines)}
+	shrunk := schedule.Shrink(t, 1+len(peers), func(candidates []*schedule.Tape) ([]*schedule.Tape, bool) {
+		var tasks []task
+		for _, c := range candidates {
+			tasks = append(tasks, task{Tape: c, Fresh: true})
+		}
+		list, err := w.playAll(peers, tasks, func() bool { return ctx.Err() != nil })
+		if failed = err; err != nil || ctx.Err() != nil {
 			return nil, false
 		}
-		r, shows, err := w.shows(t, kind)
-		if err != nil || !shows {
-			return nil, false
+		played, found := make([]*schedule.Tape, len(list)), false
+		for i, p := range list {
+			if !p.shows(kind) {
+				continue
+			}
+			if played[i] = p.Tape; !found {
+				found, now.Lines = true, len(candidates[i].Lines)
+			}
 		}
-		return r.Tape, true
+		now.Tries += len(list)
+		tell(now)
+		return played, true
 	})
+	if failed != nil {
+		return shrunk, fmt.Errorf("shrink what shows %s: %w", kind, failed)
+	}
+	return shrunk, nil
 }
 
 // shows plays a tape on fresh processes and reports whether it shows an anomaly

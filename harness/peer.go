@@ -13,16 +13,21 @@ import (
 	"screwtape/harness/schedule"
 )
 
-// A task is a schedule to be played. It is sent to peers, as gob.
+// A task is a schedule to be played: what a search has planned, a tape, or turns. It
+// is sent to peers, as gob.
 type task struct {
-	Plan  schedule.Plan
+	Plan  *schedule.Plan
+	Tape  *schedule.Tape
+	Turns []schedule.Decision // see plan
 	Fresh bool
 	Twice bool // play it once more, on fresh processes, and compare
 }
 
-// A played is what came of a task.
+// A played is what came of a task: of a tape or turns, the verdict alone, and the
+// tape.
 type played struct {
 	Lesson     schedule.Lesson
+	Diverged   bool // the programs did not follow the tape, and there is nothing else to tell
 	Trace, End uint64
 	Pairs      [][2]string // of calls that met; see Cover
 	Steps      int
@@ -36,15 +41,37 @@ type played struct {
 	Failed     string            // how the harness failed
 }
 
-// perform plays a planned schedule.
+// shows reports whether the schedule has an anomaly of the kind.
+func (p *played) shows(kind string) bool {
+	return !p.Diverged && (&Result{Verdict: p.Verdict}).Shows(kind)
+}
+
+// strategy is what plays the task.
+func (t task) strategy() schedule.Strategy {
+	switch {
+	case t.Plan != nil:
+		return t.Plan.Player()
+	case t.Tape != nil:
+		return schedule.Replay(t.Tape)
+	}
+	return newPlan(t.Turns)
+}
+
+// perform plays a schedule.
 func (w *World) perform(t task) (*played, error) {
-	player := t.Plan.Player()
-	r, err := w.Play(player, Options{Fresh: t.Fresh})
+	s := t.strategy()
+	r, err := w.Play(s, Options{Fresh: t.Fresh})
+	if t.Tape != nil && Diverged(err) {
+		return &played{Diverged: true, Outside: w.Outside()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	p := &played{Lesson: player.Lesson(), Trace: r.Trace, End: w.end(r), Pairs: pairs(r), Steps: len(r.Steps),
-		Faults: r.Faults, Bounded: r.Bounded, Verdict: r.Verdict, Twice: t.Twice}
+	p := &played{Verdict: r.Verdict}
+	if player, planned := s.(schedule.Player); planned {
+		*p = played{Lesson: player.Lesson(), Trace: r.Trace, End: w.end(r), Pairs: pairs(r), Steps: len(r.Steps),
+			Faults: r.Faults, Bounded: r.Bounded, Verdict: r.Verdict, Twice: t.Twice}
+	}
 	if len(r.Kinds()) > 0 {
 		p.Tape = r.Tape
 	}

@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 
@@ -44,7 +45,7 @@ b/runner rename *.bak *.psv
 			if err != nil {
 				t.Fatal(err)
 			}
-			cause, err := w.FindCause(context.Background(), r, test.kind)
+			cause, err := w.FindCause(context.Background(), nil, r, test.kind)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +55,7 @@ b/runner rename *.bak *.psv
 			if len(cause.Faults) != test.faults || cause.Shown != cause.Tried || cause.Tried == 0 {
 				t.Errorf("%+v", cause)
 			}
-			if cause, err := w.FindCause(context.Background(), r, "split-brain"); cause != nil || err != nil {
+			if cause, err := w.FindCause(context.Background(), nil, r, "split-brain"); cause != nil || err != nil {
 				t.Errorf("what does not come about has a cause: %v, %v", cause, err)
 			}
 		})
@@ -79,11 +80,50 @@ a/runner start
 	if err != nil {
 		t.Fatal(err)
 	}
-	cause, err := w.FindCause(context.Background(), r, "misleading-error")
+	cause, err := w.FindCause(context.Background(), nil, r, "misleading-error")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(cause.Faults) != 0 || cause.Others == 0 || strings.Contains(cause.Text, "dies") {
 		t.Errorf("%+v", cause)
+	}
+}
+
+// Shrinking tells how far it has come. One that is ended does not call the tape the
+// shortest, and one that is let down by a world fails.
+func TestShrinkTape(t *testing.T) {
+	tape, err := schedule.Parse("test", strings.NewReader(`screwtape tape 1
+calls: named
+
+b/runner open qfiles/out
+a/runner open qfiles/out
+b/runner rename *.pck *.bak
+a/runner open *.pck
+b/runner crash
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, overlapping())
+	var last harness.Shrinking
+	r, err := w.ShrinkTape(context.Background(), nil, tape, "lost-message", func(now harness.Shrinking) { last = now })
+	if err != nil || !r.Minimal {
+		t.Fatal(r, err)
+	}
+	if want := (harness.Shrinking{Tries: r.Tries, Lines: len(r.Tape.Lines), Of: 5}); last != want || last.Lines == 5 {
+		t.Errorf("told %v of %v", last, want)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r, err = w.ShrinkTape(ctx, nil, tape, "lost-message", func(harness.Shrinking) { cancel() })
+	if err != nil || r.Minimal || r.Tries != 1 {
+		t.Errorf("ended after one try: %+v, %v", r, err)
+	}
+	gone, err := harness.NewPeer("world 2", nil, io.Discard, strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.ShrinkTape(context.Background(), []*harness.Peer{gone}, tape, "lost-message", func(harness.Shrinking) {})
+	if err == nil || !strings.Contains(err.Error(), "world 2 is gone") {
+		t.Errorf("with a world that is gone: %v", err)
 	}
 }

@@ -148,9 +148,12 @@ func TestProgress(t *testing.T) {
 		t.Error(diff)
 	}
 
+	p.show(harness.Progress{Schedules: 205, Traces: 45, Elapsed: 15 * time.Second, Doing: "shrinking stuck: 3 tries, 9 of 20 lines are left"})
+	told("15s: 205 schedules, 1/s, 45 traces (0 new), no anomalies; shrinking stuck: 3 tries, 9 of 20 lines are left\n")
+
 	p.terminal = true
-	p.show(harness.Progress{Schedules: 210, Traces: 45, Elapsed: 10*time.Second + 200*time.Millisecond})
-	told("\r\x1b[K10s: 210 schedules, 50/s, 45 traces (0 new), no anomalies")
+	p.show(harness.Progress{Schedules: 210, Traces: 45, Elapsed: 15*time.Second + 200*time.Millisecond})
+	told("\r\x1b[K15s: 210 schedules, 25/s, 45 traces (0 new), no anomalies")
 	p.clear()
 	told("\r\x1b[K")
 }

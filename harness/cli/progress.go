@@ -13,21 +13,58 @@ import (
 	"screwtape/results"
 )
 
-// A progress tells on one line how far a campaign has come: on a terminal over
-// and over on the same one, elsewhere every few seconds on a new one.
-type progress struct {
+// A status tells on one line how far something has come: on a terminal over and over
+// on the same one, elsewhere every few seconds on a new one.
+type status struct {
 	w        io.Writer
-	run      *results.Run // its log gets what is found, in case that we are killed
-	of       int          // schedules that were asked for; 0 where that has no bound
-	written  float64      // seconds after which the run's progress was written last
 	terminal bool
-	last     harness.Progress // when it was told last
-	logged   int              // kinds that the log has
-	shown    bool             // a line stands on the terminal
+	last     time.Duration // after how long it was told last
+	shown    bool          // a line stands on the terminal
+}
+
+func newStatus(w io.Writer) *status { return &status{w: w, terminal: isTerminal(w)} }
+
+// due reports whether after so long it is time to tell something.
+func (s *status) due(elapsed time.Duration) bool {
+	every := 5 * time.Second
+	if s.terminal {
+		every = 200 * time.Millisecond
+	}
+	return elapsed-s.last >= every
+}
+
+// tell tells what is so after so long.
+func (s *status) tell(elapsed time.Duration, text string) {
+	s.last = elapsed
+	line := fmt.Sprintf("%s: %s", elapsed.Round(time.Second), text)
+	if s.terminal {
+		fmt.Fprintf(s.w, "\r\033[K%s", line)
+		s.shown = true
+		return
+	}
+	fmt.Fprintln(s.w, line)
+}
+
+// clear takes the line away from the terminal.
+func (s *status) clear() {
+	if s.shown {
+		fmt.Fprint(s.w, "\r\033[K")
+		s.shown = false
+	}
+}
+
+// A progress is the status of a campaign.
+type progress struct {
+	*status
+	run     *results.Run     // its log gets what is found, in case that we are killed
+	of      int              // schedules that were asked for; 0 where that has no bound
+	written float64          // seconds after which the run's progress was written last
+	told    harness.Progress // last
+	logged  int              // kinds that the log has
 }
 
 func newProgress(w io.Writer, run *results.Run, of int) *progress {
-	return &progress{w: w, run: run, of: of, written: -1, terminal: isTerminal(w)}
+	return &progress{status: newStatus(w), run: run, of: of, written: -1}
 }
 
 func isTerminal(w io.Writer) bool {
@@ -50,35 +87,20 @@ func (p *progress) show(now harness.Progress) {
 		p.run.WriteProgress(results.Progress{Done: now.Schedules, Of: p.of, Unit: "schedule", Traces: now.Traces, Found: now.Found, Seconds: seconds})
 		p.written = seconds
 	}
-	every := 5 * time.Second
-	if p.terminal {
-		every = 200 * time.Millisecond
-	}
-	since := now.Elapsed - p.last.Elapsed
-	if since < every {
+	if !p.due(now.Elapsed) {
 		return
 	}
-	rate := float64(now.Schedules-p.last.Schedules) / since.Seconds()
-	line := fmt.Sprintf("%s: %d schedules, %.0f/s, %d traces (%d new), %s", now.Elapsed.Round(time.Second),
-		now.Schedules, rate, now.Traces, now.Traces-p.last.Traces, found(now.Found))
+	rate := float64(now.Schedules-p.told.Schedules) / (now.Elapsed - p.told.Elapsed).Seconds()
+	text := fmt.Sprintf("%d schedules, %.0f/s, %d traces (%d new), %s",
+		now.Schedules, rate, now.Traces, now.Traces-p.told.Traces, found(now.Found))
 	if now.Explored > 0 {
-		line += "; " + timeLeft(now)
+		text += "; " + timeLeft(now)
 	}
-	p.last = now
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r\033[K%s", line)
-		p.shown = true
-		return
+	if now.Doing != "" {
+		text += "; " + now.Doing
 	}
-	fmt.Fprintln(p.w, line)
-}
-
-// clear takes the line away from the terminal.
-func (p *progress) clear() {
-	if p.shown {
-		fmt.Fprint(p.w, "\r\033[K")
-		p.shown = false
-	}
+	p.told = now
+	p.tell(now.Elapsed, text)
 }
 
 // timeLeft says how long an exhaustive search may still take, going on as it

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -13,14 +14,16 @@ import (
 
 	"screwtape/harness"
 	"screwtape/harness/check"
+	"screwtape/harness/node"
 	"screwtape/harness/schedule"
 	"screwtape/results"
 )
 
 type shrinkOptions struct {
-	kind string
-	out  string
-	json bool
+	kind   string
+	out    string
+	worlds int
+	json   bool
 }
 
 func (c *command) newShrink() *cobra.Command {
@@ -41,6 +44,7 @@ anomaly, or cannot be played.`,
 	f := cmd.Flags()
 	f.StringVar(&o.kind, "kind", "", "the `anomaly` to keep (default: the one in the tape's header, or the worst it shows)")
 	f.StringVarP(&o.out, "output", "o", "", "write the tape to this `file`")
+	f.IntVar(&o.worlds, "worlds", 0, "play so many candidates at a time (default: one for each CPU); what comes of it is the same")
 	f.BoolVar(&o.json, "json", false, "print the verdict as one JSON object; needs --output")
 	return cmd
 }
@@ -51,6 +55,8 @@ func (c *command) shrink(ctx context.Context, name string, o *shrinkOptions) err
 	case err != nil:
 	case o.kind != "" && !slices.Contains(check.Kinds, o.kind):
 		err = fmt.Errorf("--kind: no anomaly %q; there are %s", o.kind, strings.Join(check.Kinds, ", "))
+	case o.worlds < 0:
+		err = fmt.Errorf("--worlds cannot be negative")
 	case o.json && o.out == "":
 		err = fmt.Errorf("--json: standard output is for the object; give --output for the tape")
 	default:
@@ -81,7 +87,10 @@ func (c *command) shrink(ctx context.Context, name string, o *shrinkOptions) err
 		fmt.Fprintf(c.err, "%s shows %s; there is nothing to shrink it by\n", name, showsText(first.Kinds(), kind))
 		return exit(exitUnknown)
 	}
-	shrunk := w.ShrinkTape(ctx, tape, kind)
+	shrunk, err := o.search(ctx, c, w, tape, test.Header, kind)
+	if err != nil {
+		return err
+	}
 	shrunk.Tape.Header.Set("anomaly", kind)
 	file, err := c.writeTape(o.out, shrunk.Tape)
 	if err != nil {
@@ -98,6 +107,23 @@ func (c *command) shrink(ctx context.Context, name string, o *shrinkOptions) err
 	}
 	o.tell(c.err, kind, len(tape.Lines), shrunk, ctx.Err() != nil)
 	return nil
+}
+
+// search makes the tape short with the help of other worlds, and shows how far it is.
+func (o *shrinkOptions) search(ctx context.Context, c *command, w *harness.World, tape *schedule.Tape, h schedule.Header, kind string) (shrunk schedule.Result, err error) {
+	others, err := startWorlds(cmp.Or(o.worlds, node.CPUs()), h)
+	defer func() { err = others.end(err) }()
+	if err != nil {
+		return shrunk, err
+	}
+	began := time.Now()
+	s := newStatus(c.err)
+	defer s.clear()
+	return w.ShrinkTape(ctx, others.peers(), tape, kind, func(now harness.Shrinking) {
+		if elapsed := time.Since(began); s.due(elapsed) {
+			s.tell(elapsed, now.String())
+		}
+	})
 }
 
 // choose is the kind of anomaly that is to be kept.

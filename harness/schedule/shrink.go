@@ -22,11 +22,12 @@ type Result struct {
 // then lines, then switches from one process to another, and at last what is
 // left comes as near to canonical order as it can.
 //
-// try plays a candidate on fresh processes; it returns the tape of what was
-// done, and whether the finding is still there. A candidate that diverges has
-// lost it.
-func Shrink(t *Tape, try func(*Tape) (*Tape, bool)) Result {
-	s := &shrinker{try: try, known: map[string]bool{}}
+// try plays candidates, at most so many at a time, each on fresh processes. Of each
+// it returns the tape of what was done, or nil where the finding is gone; a candidate
+// that diverges has lost it. When it is not ok, nothing more is tried. What comes of
+// all is the same however many are played at a time.
+func Shrink(t *Tape, most int, try func(candidates []*Tape) (played []*Tape, ok bool)) Result {
+	s := &shrinker{try: try, most: most, known: map[string]bool{}}
 	s.best = t.Named()
 	s.best.File = ""
 	for i := range s.best.Lines {
@@ -34,7 +35,7 @@ func Shrink(t *Tape, try func(*Tape) (*Tape, bool)) Result {
 		// An outcome or a number would tie a line to the schedule it is from.
 		l.Outcome, l.Comment, l.Number = "", "", 0
 	}
-	if !s.accept(s.best.Lines) {
+	if !s.accepts(s.best.Lines) {
 		return Result{Tape: t, Tries: s.tries}
 	}
 	s.leaveWays()
@@ -53,37 +54,85 @@ func Shrink(t *Tape, try func(*Tape) (*Tape, bool)) Result {
 }
 
 type shrinker struct {
-	try    func(*Tape) (*Tape, bool)
+	try    func([]*Tape) ([]*Tape, bool)
+	most   int   // so many at a time
 	best   *Tape // the smallest that shows the finding
 	played *Tape // what was done when it was tried
 	known  map[string]bool
 	tries  int
-	out    bool // a candidate was not tried because the tries had run out
+	out    bool // a candidate was not tried, because the tries had run out or try was not ok
 }
 
-// accept tries the lines, and makes them the best if the finding is there.
-func (s *shrinker) accept(lines []Line) bool {
-	candidate := &Tape{Header: s.best.Header, Sparse: true, Lines: lines}
-	key := candidate.String()
-	if s.known[key] {
-		return false // it was tried before, and then left behind or refused
+// accepts tries the lines, and makes them the best if the finding is there.
+func (s *shrinker) accepts(lines []Line) bool {
+	return s.first(1, func(int) []Line { return append([]Line{}, lines...) }) != None // they may be none at all
+}
+
+// first tries n candidates in their order, until the finding is there; that one
+// becomes the best, and its number is returned, None if there was none. A candidate
+// that is nil is left out.
+//
+// Those that are played beside one that is accepted, and come after it, are as if
+// they had not been.
+func (s *shrinker) first(n int, candidate func(i int) []Line) int {
+	for next := 0; next < n && !s.out; {
+		var (
+			batch []*Tape
+			keys  []string
+			at    []int
+			full  bool // there is one more, and no try for it
+		)
+		for ; next < n && len(batch) < s.most && !full; next++ {
+			lines := candidate(next)
+			if lines == nil {
+				continue
+			}
+			c := &Tape{Header: s.best.Header, Sparse: true, Lines: lines}
+			key := c.String()
+			if s.known[key] || slices.Contains(keys, key) {
+				continue // it was tried before, and then left behind or refused
+			}
+			if full = s.tries+len(batch) == maxTries; !full {
+				batch, keys, at = append(batch, c), append(keys, key), append(at, next)
+			}
+		}
+		if len(batch) > 0 {
+			played, ok := s.try(batch)
+			if !ok {
+				s.out = true
+				return None
+			}
+			for i, c := range batch {
+				s.known[keys[i]] = true
+				s.tries++
+				if played[i] != nil {
+					s.best, s.played = c, played[i]
+					return at[i]
+				}
+			}
+		}
+		s.out = full
 	}
-	if s.tries == maxTries {
-		s.out = true
-		return false
+	return None
+}
+
+// backward tries a candidate for each line, from the last on, and goes on before the
+// one that was accepted. It reports whether there was any.
+func (s *shrinker) backward(candidate func(i int) []Line) (some bool) {
+	for i := len(s.best.Lines) - 1; i >= 0; {
+		k := s.first(i+1, func(k int) []Line { return candidate(i - k) })
+		if k == None {
+			break
+		}
+		i -= k + 1
+		some = true
 	}
-	s.known[key] = true
-	s.tries++
-	played, ok := s.try(candidate)
-	if ok {
-		s.best, s.played = candidate, played
-	}
-	return ok
+	return some
 }
 
 // without returns the lines but those from i to before j.
 func (s *shrinker) without(i, j int) []Line {
-	return slices.Concat(s.best.Lines[:i], s.best.Lines[j:])
+	return append(slices.Clone(s.best.Lines[:i:i]), s.best.Lines[j:]...)
 }
 
 // leaveWays keeps, of what a process does in one go, the last line, and those
@@ -101,7 +150,7 @@ func (s *shrinker) leaveWays() {
 		}
 	}
 	if len(kept) < len(all) {
-		s.accept(kept)
+		s.accepts(kept)
 	}
 }
 
@@ -116,11 +165,11 @@ func runEnd(lines []Line, i int) int {
 
 // dropFaults leaves out each fault, together with the start that follows it.
 func (s *shrinker) dropFaults() {
-	for i := len(s.best.Lines) - 1; i >= 0; i-- {
-		if i >= len(s.best.Lines) || !s.best.Lines[i].Fault() {
-			continue
-		}
+	s.backward(func(i int) []Line {
 		fault := s.best.Lines[i]
+		if !fault.Fault() {
+			return nil
+		}
 		lines := s.without(i, i+1)
 		if fault.Verb == Crash {
 			back := func(l Line) bool { return l.Verb == Start && l.Process == fault.Process }
@@ -128,57 +177,57 @@ func (s *shrinker) dropFaults() {
 				lines = slices.Delete(lines, i+j, i+j+1)
 			}
 		}
-		s.accept(lines)
-	}
+		return lines
+	})
 }
 
 // dropChunks leaves out halves, quarters and so on.
 func (s *shrinker) dropChunks() {
 	for size := len(s.best.Lines) / 2; size > 1; size /= 2 {
 		for i := 0; i+size <= len(s.best.Lines); {
-			if !s.accept(s.without(i, i+size)) {
-				i += size
+			k := s.first((len(s.best.Lines)-i)/size, func(k int) []Line { return s.without(i+k*size, i+(k+1)*size) })
+			if k == None {
+				break
 			}
+			i += k * size
 		}
 	}
 }
 
 // dropLines leaves out single lines, from the end, until none can be.
 func (s *shrinker) dropLines() {
-	for again := true; again; {
-		again = false
-		for i := len(s.best.Lines) - 1; i >= 0; i-- {
-			again = s.accept(s.without(i, i+1)) || again
-		}
+	for s.backward(func(i int) []Line { return s.without(i, i+1) }) {
 	}
 }
 
 // joinRuns moves what a process does in one go to where it last did something,
 // or next does, so that it is interrupted less often.
 func (s *shrinker) joinRuns() {
-	for i := 0; i < len(s.best.Lines); i++ {
-		lines := s.best.Lines
-		process := lines[i].Process
-		if i > 0 && lines[i-1].Process == process {
-			continue
-		}
-		end := runEnd(lines, i)
-		run, before, after := lines[i:end], lines[:i], lines[end:]
-		joined := false
-		if j := lastOf(before, process); j >= 0 {
-			joined = s.acceptFewer(slices.Concat(before[:j+1], run, before[j+1:], after))
-		}
-		if j := firstOf(after, process); j >= 0 && !joined {
-			joined = s.acceptFewer(slices.Concat(before, after[:j], run, after[j:]))
-		}
-		if joined {
-			i = -1 // the runs are others now
-		}
+	for s.first(2*len(s.best.Lines), func(k int) []Line { return s.joined(k/2, k%2 == 0) }) != None {
 	}
 }
 
-func (s *shrinker) acceptFewer(lines []Line) bool {
-	return switches(lines) < switches(s.best.Lines) && s.accept(lines)
+// joined moves the run that begins at i to the one before it, or after it, of the
+// same process; nil where no run begins, or that makes no fewer switches.
+func (s *shrinker) joined(i int, before bool) []Line {
+	lines := s.best.Lines
+	process := lines[i].Process
+	if i > 0 && lines[i-1].Process == process {
+		return nil
+	}
+	end := runEnd(lines, i)
+	joined := lines
+	if before {
+		if j := lastOf(lines[:i], process); j >= 0 {
+			joined = slices.Concat(lines[:j+1], lines[i:end], lines[j+1:i], lines[end:])
+		}
+	} else if j := firstOf(lines[end:], process); j >= 0 {
+		joined = slices.Concat(lines[:i], lines[end:end+j], lines[i:end], lines[end+j:])
+	}
+	if switches(joined) >= switches(lines) {
+		return nil
+	}
+	return joined
 }
 
 func switches(lines []Line) int {
@@ -207,20 +256,24 @@ func lastOf(lines []Line, process string) int {
 // sort swaps what two processes do in one go, one after the other, where they
 // are not in the processes' order and that costs no switch.
 func (s *shrinker) sort() {
-	for i := 0; i < len(s.best.Lines); {
-		lines := s.best.Lines
-		mid := runEnd(lines, i)
-		if mid == len(lines) {
-			return
-		}
-		end := runEnd(lines, mid)
-		swapped := slices.Concat(lines[:i], lines[mid:end], lines[i:mid], lines[end:])
-		if lines[mid].Process < lines[i].Process && switches(swapped) <= switches(lines) && s.accept(swapped) {
-			i = 0
-		} else {
-			i = mid
-		}
+	for s.first(len(s.best.Lines), s.swapped) != None {
 	}
+}
+
+// swapped is the lines with the run that begins at i after the next one; nil where
+// that is not wanted.
+func (s *shrinker) swapped(i int) []Line {
+	lines := s.best.Lines
+	mid := runEnd(lines, i)
+	if mid == len(lines) || i > 0 && lines[i-1].Process == lines[i].Process || lines[mid].Process >= lines[i].Process {
+		return nil
+	}
+	end := runEnd(lines, mid)
+	swapped := slices.Concat(lines[:i], lines[mid:end], lines[i:mid], lines[end:])
+	if switches(swapped) > switches(lines) {
+		return nil
+	}
+	return swapped
 }
 
 // told returns the best with the outcomes that its lines had when it was

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"testing"
 
@@ -24,6 +25,22 @@ func playedFor(t *testing.T, anomaly string) func(*Tape) (*Tape, bool) {
 	}
 }
 
+// shrink tries one candidate after the other.
+func shrink(t *Tape, try func(*Tape) (*Tape, bool)) Result { return Shrink(t, 1, each(try)) }
+
+// each tries several candidates.
+func each(try func(*Tape) (*Tape, bool)) func([]*Tape) ([]*Tape, bool) {
+	return func(candidates []*Tape) ([]*Tape, bool) {
+		played := make([]*Tape, len(candidates))
+		for i, c := range candidates {
+			if tape, ok := try(c); ok {
+				played[i] = tape
+			}
+		}
+		return played, true
+	}
+}
+
 func TestShrink(t *testing.T) {
 	for _, anomaly := range []string{"lost", "double", "stray"} {
 		t.Run(anomaly, func(t *testing.T) {
@@ -42,7 +59,7 @@ func TestShrink(t *testing.T) {
 			}
 			found.Header.Set("test", anomaly)
 			tried := map[string]bool{}
-			r := Shrink(found, func(tape *Tape) (*Tape, bool) {
+			r := shrink(found, func(tape *Tape) (*Tape, bool) {
 				if tried[tape.String()] {
 					t.Errorf("tried again:\n%s", tape)
 				}
@@ -98,7 +115,7 @@ func TestShrinkKeepsWhatMatters(t *testing.T) {
 			}
 			return tape, len(rest) == 0
 		}
-		r := Shrink(tape, try)
+		r := shrink(tape, try)
 		var got []Decision
 		for _, l := range r.Tape.Lines {
 			got = append(got, l.Decision)
@@ -118,7 +135,7 @@ func TestShrinkOrders(t *testing.T) {
 	for i := range 6 {
 		tape.Lines = append(tape.Lines, Line{Decision: Decision{Process: []string{"b", "a"}[i%2], Verb: "open", Names: []string{fmt.Sprint(i)}}})
 	}
-	r := Shrink(tape, func(tape *Tape) (*Tape, bool) { return tape, len(tape.Lines) == 6 })
+	r := shrink(tape, func(tape *Tape) (*Tape, bool) { return tape, len(tape.Lines) == 6 })
 	var got []string
 	for _, l := range r.Tape.Lines {
 		got = append(got, l.String())
@@ -137,7 +154,7 @@ func TestShrinkOrders(t *testing.T) {
 func TestShrinkDropsFaultsFirst(t *testing.T) {
 	tape := mustParse(t, "screwtape tape 1\ncalls: all\n\na open x = ok\na crash\nb open x\na start\nb open y\n")
 	var tried []string
-	Shrink(tape, func(tape *Tape) (*Tape, bool) {
+	shrink(tape, func(tape *Tape) (*Tape, bool) {
 		tried = append(tried, fmt.Sprint(tape.Lines))
 		return tape, len(tape.Lines) >= 3
 	})
@@ -151,7 +168,7 @@ func TestShrinkDropsFaultsFirst(t *testing.T) {
 func TestShrinkJoins(t *testing.T) {
 	for _, text := range []string{"b open 0\na open 1\nb open 2\n", "b open 0\nc open 1\na open 1\nb open 2\n"} {
 		tape := mustParse(t, "screwtape tape 1\n"+text)
-		r := Shrink(tape, func(c *Tape) (*Tape, bool) {
+		r := shrink(tape, func(c *Tape) (*Tape, bool) {
 			return c, len(c.Lines) == len(tape.Lines) && c.Lines[0].Process == "b"
 		})
 		if n := switches(r.Tape.Lines); n != switches(tape.Lines)-1 {
@@ -166,7 +183,7 @@ func TestShrinkHalves(t *testing.T) {
 	for i := range 300 {
 		tape.Lines = append(tape.Lines, Line{Decision: Decision{Process: []string{"a", "b"}[i%2], Verb: "open", Names: []string{fmt.Sprint(i)}}})
 	}
-	r := Shrink(tape, func(tape *Tape) (*Tape, bool) {
+	r := shrink(tape, func(tape *Tape) (*Tape, bool) {
 		return tape, slices.ContainsFunc(tape.Lines, func(l Line) bool { return l.Names[0] == "123" })
 	})
 	if len(r.Tape.Lines) != 1 || r.Tries > 40 {
@@ -180,20 +197,66 @@ func TestShrinkBound(t *testing.T) {
 	for i := range lines {
 		tape.Lines = append(tape.Lines, Line{Decision: Decision{Process: []string{"a", "b"}[i%2], Verb: "open", Names: []string{fmt.Sprint(i)}}})
 	}
-	tries := 0
-	r := Shrink(tape, func(tape *Tape) (*Tape, bool) {
-		tries++
-		return tape, len(tape.Lines) == lines
-	})
-	if r.Minimal || r.Tries != maxTries || tries != maxTries {
-		t.Errorf("minimal %v after %d tries, %d played; want the bound of %d to be hit", r.Minimal, r.Tries, tries, maxTries)
+	for _, most := range []int{1, 7} {
+		tries := 0
+		r := Shrink(tape, most, each(func(tape *Tape) (*Tape, bool) {
+			tries++
+			return tape, len(tape.Lines) == lines
+		}))
+		if r.Minimal || r.Tries != maxTries || tries != maxTries {
+			t.Errorf("%d at a time: minimal %v after %d tries, %d played; want the bound of %d to be hit", most, r.Minimal, r.Tries, tries, maxTries)
+		}
 	}
 }
 
 func TestShrinkLost(t *testing.T) {
 	tape := mustParse(t, "screwtape tape 1\na open x\n")
-	r := Shrink(tape, func(tape *Tape) (*Tape, bool) { return tape, false })
+	r := shrink(tape, func(tape *Tape) (*Tape, bool) { return tape, false })
 	if r.Tape != tape || r.Minimal || r.Tries != 1 {
 		t.Errorf("a finding that does not come back: %+v", r)
+	}
+}
+
+// However many candidates are played at a time, the same comes of them: whatever the
+// finding needs, and if the tries run out.
+func TestShrinkSeveral(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tape := &Tape{}
+		for i := range rapid.IntRange(0, 30).Draw(t, "lines") {
+			tape.Lines = append(tape.Lines, Line{Decision: Decision{
+				Process: rapid.SampledFrom([]string{"a/r", "b/r", "c/r"}).Draw(t, "process"),
+				Verb:    rapid.SampledFrom([]string{"open", "rename", Crash, Start}).Draw(t, "verb"),
+				Names:   []string{fmt.Sprint(i % 9)},
+			}})
+		}
+		whole, oneIn := tape.Named().String(), rapid.Uint32Range(1, 40).Draw(t, "one in")
+		try := func(c *Tape) (*Tape, bool) {
+			h := fnv.New32a()
+			h.Write([]byte(c.String()))
+			return c, c.String() == whole || h.Sum32()%oneIn == 0
+		}
+		one, most := Shrink(tape, 1, each(try)), rapid.IntRange(2, 9).Draw(t, "most")
+		several := Shrink(tape, most, func(candidates []*Tape) ([]*Tape, bool) {
+			if len(candidates) > most {
+				t.Errorf("%d at a time, not %d", len(candidates), most)
+			}
+			return each(try)(candidates)
+		})
+		if diff := cmp.Diff(one, several); diff != "" {
+			t.Errorf("one at a time, and %d:\n%s", most, diff)
+		}
+	})
+}
+
+// Who is told to stop says that it has not tried all.
+func TestShrinkStops(t *testing.T) {
+	tape := mustParse(t, "screwtape tape 1\na open x\nb open y\nc open z\nd open z\n")
+	tries := 0
+	r := Shrink(tape, 1, func(candidates []*Tape) ([]*Tape, bool) {
+		tries++
+		return candidates, tries <= 2
+	})
+	if r.Minimal || tries != 3 || r.Tries != 2 || len(r.Tape.Lines) >= 4 {
+		t.Errorf("%d tries, %+v", tries, r)
 	}
 }
