@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -148,21 +149,34 @@ func (h *host) scratch(name string) {
 }
 
 // rememberScratch has a schedule begin with what the programs have put into the
-// node's scratch when they were started.
+// node's scratch when they were started. A change gets the time of the clock's last
+// tick (before Linux 6.13 at least), so the next one is awaited: what is changed
+// right after the look would look the same.
 func (h *host) rememberScratch() {
+	newest := int64(0)
 	for name := range h.scratched {
-		h.scratched[name] = h.lookAt(name)
+		s := h.lookAt(name)
+		h.scratched[name] = s
+		newest = max(newest, s.Ctim.Nano())
+	}
+	for range 20 { // ms: longer than any tick; a clock that was set back is not waited for
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now); err != nil || now.Nano() > newest {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
-// lookAt is what can be told of a file of the node without reading it; "" is
-// that there is none.
-func (h *host) lookAt(name string) string {
+// lookAt is what can be told of a file of the node without reading it, but for when
+// it was read; of one that is not there, nothing.
+func (h *host) lookAt(name string) unix.Stat_t {
 	var s unix.Stat_t
 	if unix.Lstat(h.inside(name), &s) != nil {
-		return ""
+		return unix.Stat_t{}
 	}
-	return fmt.Sprint(s.Ino, s.Mode, s.Size, s.Mtim, s.Ctim)
+	s.Atim = unix.Timespec{}
+	return s
 }
 
 // inside is where the controller finds what the node has at a path.

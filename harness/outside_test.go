@@ -149,3 +149,23 @@ func TestScratchOfPrepared(t *testing.T) {
 		}
 	}
 }
+
+// When a schedule begins, whatever is changed in scratch from then on gets another
+// time than what is there.
+func TestScratchIsOlderThanSchedule(t *testing.T) {
+	dir := t.TempDir()
+	program := probeProgram("a", "probe", true, []string{probeName, "scratch", dir, "descriptor"})
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{files: tableFiles}, Scratch: []string{dir}, Programs: []Program{program}})
+	for range 20 {
+		if err := w.reset(true); err != nil {
+			t.Fatal(err)
+		}
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now); err != nil {
+			t.Fatal(err)
+		}
+		if s := w.hosts[0].lookAt(dir + "/f"); s.Size == 0 || s.Ctim.Nano() >= now.Nano() {
+			t.Errorf("%d bytes, changed at %v; a schedule begins at %v", s.Size, s.Ctim, now)
+		}
+	}
+}

@@ -43,17 +43,17 @@ type World struct {
 type host struct {
 	*node.Node
 	mail      *sink
-	mounts    []*share.Mount    // at sharePlace and at localPlace
-	ticks     time.Duration     // how often its clock was read, in microseconds
-	forker    *forker           // its prepared process, or nil
-	launching int               // programs that are being started
-	forks     []fork            // that wait for their pids
-	births    map[int]*birth    // what has been forked in this schedule, by pid in the node
-	skew      time.Duration     // how far its real-time clock was set ahead
-	rate      float64           // how fast its clocks run, less 1 ...
-	since     time.Duration     // ... from then on
-	gained    time.Duration     // what they had gained by then
-	scratched map[string]string // what was changed in the scratch since it was emptied, and how it was before the schedule
+	mounts    []*share.Mount         // at sharePlace and at localPlace
+	ticks     time.Duration          // how often its clock was read, in microseconds
+	forker    *forker                // its prepared process, or nil
+	launching int                    // programs that are being started
+	forks     []fork                 // that wait for their pids
+	births    map[int]*birth         // what has been forked in this schedule, by pid in the node
+	skew      time.Duration          // how far its real-time clock was set ahead
+	rate      float64                // how fast its clocks run, less 1 ...
+	since     time.Duration          // ... from then on
+	gained    time.Duration          // what they had gained by then
+	scratched map[string]unix.Stat_t // what was changed in the scratch since it was emptied, and how it was before the schedule
 }
 
 // A source is a descriptor and what to do when it is readable.
@@ -129,7 +129,7 @@ func (w *World) addHost(name string) error {
 	if err != nil {
 		return err
 	}
-	h := &host{Node: n, mounts: mounts, mail: newSink(name, n.Mail, w.sinks), births: map[int]*birth{}, scratched: map[string]string{}}
+	h := &host{Node: n, mounts: mounts, mail: newSink(name, n.Mail, w.sinks), births: map[int]*birth{}, scratched: map[string]unix.Stat_t{}}
 	w.hosts = append(w.hosts, h)
 	for _, m := range mounts {
 		if err := w.watch(m.Dev(), func() error { return w.onRequests(h, m) }); err != nil {
