@@ -106,6 +106,9 @@ func (s *Store) MkdirAll(path string, mode uint32) error {
 // WriteFile puts a file in place. A file that is there keeps its inode and
 // gets the new data and mode. The data is synced.
 func (s *Store) WriteFile(path string, data []byte, mode uint32) error {
+	if len(data) > maxFileSize {
+		return &fs.PathError{Op: "write", Path: path, Err: syscall.EFBIG}
+	}
 	dir, name, err := s.walkParent("write", path)
 	if err != nil {
 		return err
@@ -117,9 +120,6 @@ func (s *Store) WriteFile(path string, data []byte, mode uint32) error {
 	}
 	if !file.is(syscall.S_IFREG) {
 		return &fs.PathError{Op: "write", Path: path, Err: syscall.EISDIR}
-	}
-	if len(data) > maxFileSize {
-		return &fs.PathError{Op: "write", Path: path, Err: syscall.EFBIG}
 	}
 	file.own()
 	file.data = slices.Clone(data)

@@ -3,6 +3,7 @@ package share
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,6 +29,7 @@ func TestControllersView(t *testing.T) {
 		s.MkdirAll("shared/f/x", 0o755),
 		s.WriteFile("missing/x", nil, 0o644),
 		s.WriteFile("shared", nil, 0o644),
+		s.WriteFile("shared/large", make([]byte, maxFileSize+1), 0o644),
 		s.Remove("missing"),
 		s.Remove("shared"),
 		s.Remove(""),
@@ -36,5 +38,8 @@ func TestControllersView(t *testing.T) {
 		if !errors.As(err, &path) {
 			t.Errorf("%v is no *fs.PathError", err)
 		}
+	}
+	if after, err := s.ReadDir("shared"); err != nil || !slices.Equal(after, list) {
+		t.Errorf("what failed has left %+v, %v", after, err)
 	}
 }

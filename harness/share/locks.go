@@ -1,6 +1,7 @@
 package share
 
 import (
+	"cmp"
 	"slices"
 	"syscall"
 )
@@ -96,12 +97,7 @@ func (i *inode) plock(want plock) syscall.Errno {
 		}
 		return true
 	})
-	at, _ := slices.BinarySearchFunc(i.plocks, want.start, func(l plock, start uint64) int {
-		if l.start < start {
-			return -1
-		}
-		return 1
-	})
+	at, _ := slices.BinarySearchFunc(i.plocks, want.start, func(l plock, start uint64) int { return cmp.Compare(l.start, start) })
 	i.plocks = slices.Insert(i.plocks, at, want)
 	return 0
 }
@@ -129,15 +125,7 @@ func (i *inode) punlock(o owner, start, end uint64) bool {
 		}
 	}
 	if found {
-		slices.SortStableFunc(kept, func(a, b plock) int {
-			switch {
-			case a.start < b.start:
-				return -1
-			case a.start > b.start:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(kept, func(a, b plock) int { return cmp.Compare(a.start, b.start) })
 		i.plocks = kept
 	}
 	return found
