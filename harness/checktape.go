@@ -16,13 +16,10 @@ import (
 func CheckTape(t *Test, tape *schedule.Tape) error {
 	var programs []string
 	for _, p := range t.Programs {
-		programs = append(programs, p.Node+"/"+p.Name)
+		programs = append(programs, p.Label())
 	}
 	verbs := verbs()
 	for _, l := range tape.Lines {
-		ofProgram := func(p string) bool { // or of a thread or child of it
-			return l.Process == p || strings.HasPrefix(l.Process, p+".") || strings.HasPrefix(l.Process, p+"#")
-		}
 		wrong := func(mend, problem string, args ...any) error {
 			return &schedule.SyntaxError{File: tape.File, Line: l.Number, Problem: fmt.Sprintf(problem, args...), Mend: mend}
 		}
@@ -37,7 +34,7 @@ func CheckTape(t *Test, tape *schedule.Tape) error {
 			return wrong("there are "+strings.Join(t.Nodes, ", "), "there is no node %q", l.Process)
 		case ofNode && !slices.Contains(schedule.Verbs, l.Verb):
 			return wrong("name the program that does it, as in "+l.Process+"/runner", "node %s makes no call %q", l.Process, l.Verb)
-		case !ofNode && !slices.ContainsFunc(programs, ofProgram):
+		case !ofNode && !slices.Contains(programs, schedule.Program(l.Process)):
 			return wrong("there are "+strings.Join(programs, ", "), "there is no program of the name %q", l.Process)
 		}
 	}

@@ -55,7 +55,7 @@ func (w *World) noteOutside(t *Thread, h *node.Held, c *call) {
 		switch {
 		case !strings.HasPrefix(name, "/"): // a path that could not be read
 		case slices.ContainsFunc(w.test.Scratch, func(dir string) bool { return below(name, dir) }):
-			t.proc.host.scratch(name)
+			t.proc.host.noteScratch(name)
 		case canSucceed(c, flags):
 			w.outside[history.Outside{Path: name, Process: schedule.Program(t.proc.label)}]++
 		}
@@ -140,9 +140,9 @@ func isThere(name string) bool {
 
 func below(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
 
-// scratch notes that something in the node's scratch is about to be changed, and
+// noteScratch notes that something in the node's scratch is about to be changed, and
 // what it is until then.
-func (h *host) scratch(name string) {
+func (h *host) noteScratch(name string) {
 	if _, ok := h.scratched[name]; !ok {
 		h.scratched[name] = h.lookAt(name)
 	}

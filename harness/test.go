@@ -1,6 +1,11 @@
 // Package harness is the controller: it runs the programs of a test on nodes
 // that see one share, holds their calls, and lets a strategy decide which of
 // them happens next, and when something goes wrong.
+//
+// A schedule is played in run.go. What can be decided is in options.go, what a
+// decision does in decisions.go, where calls are held in gate.go, when nothing
+// runs any more in rest.go, and what time is to programs in time.go, wait.go and
+// timer.go. A test's schedules are searched in explore.go.
 package harness
 
 import (

@@ -232,14 +232,14 @@ type rounds struct {
 	overslept int    // the world's, when it last woke
 }
 
-// A rest is whether a sleeper may wake, and when.
-type rest int
+// A wakeUp is whether a sleeper may wake, and when.
+type wakeUp int
 
 const (
-	fast      rest = iota // it sees no change since it last went round: it sleeps on
-	fresh                 // something has changed, or it has not gone round yet
-	overtaken             // nothing has changed, but another has overslept meanwhile
-	later                 // nothing has changed, but its horizon lets more time pass
+	fast      wakeUp = iota // it sees no change since it last went round: it sleeps on
+	fresh                   // something has changed, or it has not gone round yet
+	overtaken               // nothing has changed, but another has overslept meanwhile
+	later                   // nothing has changed, but its horizon lets more time pass
 )
 
 // waking says whether a sleeper of the process may wake up now.
@@ -259,7 +259,7 @@ const (
 // time. Such a change is none: of who has woken often, what lies on the share
 // now is held against what lay there then. It wakes no more while others are at
 // work, whose files of that kind would be there.
-func (w *World) waking(p *Process, r *rounds) rest {
+func (w *World) waking(p *Process, r *rounds) wakeUp {
 	changed := r.woke != w.store.Version() && (r.turns < often || r.contents != w.contents())
 	switch {
 	case r.woke == 0 || changed:
