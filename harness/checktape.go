@@ -20,6 +20,9 @@ func CheckTape(t *Test, tape *schedule.Tape) error {
 	}
 	verbs := verbs()
 	for _, l := range tape.Lines {
+		ofProgram := func(p string) bool { // or of a thread or child of it
+			return l.Process == p || strings.HasPrefix(l.Process, p+".") || strings.HasPrefix(l.Process, p+"#")
+		}
 		wrong := func(mend, problem string, args ...any) error {
 			return &schedule.SyntaxError{File: tape.File, Line: l.Number, Problem: fmt.Sprintf(problem, args...), Mend: mend}
 		}
@@ -34,7 +37,7 @@ func CheckTape(t *Test, tape *schedule.Tape) error {
 			return wrong("there are "+strings.Join(t.Nodes, ", "), "there is no node %q", l.Process)
 		case ofNode && !slices.Contains(schedule.Verbs, l.Verb):
 			return wrong("name the program that does it, as in "+l.Process+"/runner", "node %s makes no call %q", l.Process, l.Verb)
-		case !ofNode && !slices.Contains(programs, schedule.Program(l.Process)):
+		case !ofNode && !slices.ContainsFunc(programs, ofProgram):
 			return wrong("there are "+strings.Join(programs, ", "), "there is no program of the name %q", l.Process)
 		}
 	}
