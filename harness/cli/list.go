@@ -90,8 +90,8 @@ func listWorkloads(_ *command, w io.Writer) error {
 var nemeses = map[string]string{
 	"crash":      "a program is killed, and may be started again",
 	"overlap":    "every node's runner serves all of the queue",
-	"tempfail":   "the mail server refuses a message for now (451)",
-	"hangup":     "the mail server answers a message with 421, and hangs up",
+	"tempfail":   "the mail sink refuses a message for now (451)",
+	"hangup":     "the mail sink answers a message with 421, and hangs up",
 	"skew":       "a node's clocks are set, or run faster or slower",
 	"pause":      "a program stands still, and goes on later",
 	"powerloss":  "the file server and all nodes lose power, and what was not synced is gone",

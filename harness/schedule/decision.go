@@ -52,8 +52,8 @@ const (
 	// fault); its process is Server.
 	PowerLoss = "powerloss"
 	Start     = "start"  // the program, or all of a node, is started (again)
-	Alarm     = "alarm"  // time moves to the process's timer, and it gets SIGALRM
-	Skew      = "skew"   // a node's clock is set: Names[0] is by how much (a fault)
+	Alarm     = "alarm"  // time moves to the process's timer Names[0], which runs out
+	Skew      = "skew"   // a node's clocks are set by Names[0], or run so fast (a fault)
 	Pause     = "pause"  // a program, or all of a node, stands still (a fault)
 	Resume    = "resume" // and goes on
 	Exit      = "exit"   // a child ends, and its parent learns of it
