@@ -2,17 +2,18 @@ package harness
 
 import (
 	"strings"
+	"time"
 
 	"screwtape/harness/schedule"
 	"screwtape/harness/share"
 )
 
-// footprint is what the step has read and written. The kernel asks for the
+// footprint is what the step has read and written, where it was so late before. The kernel asks for the
 // attributes of directories that it only walks through; those are not the
 // program's doing, so a GETATTR counts only for a call that is about
 // attributes, or executes: of a file that nobody may execute the kernel asks
 // for nothing more.
-func (w *World) footprint(d schedule.Decision) schedule.Footprint {
+func (w *World) footprint(d schedule.Decision, before time.Duration) schedule.Footprint {
 	var f schedule.Footprint
 	for _, e := range w.effects {
 		if e.Op == "GETATTR" && d.Verb != "stat" && d.Verb != "exec" {
@@ -27,6 +28,9 @@ func (w *World) footprint(d schedule.Decision) schedule.Footprint {
 		f.Writes = append(f.Writes, schedule.Resource("m:"+strings.Join(d.Names, " ")))
 	case schedule.Wake, schedule.Alarm, schedule.Skew:
 		f.Writes = append(f.Writes, "time")
+		if w.now > before || d.Verb == schedule.Skew {
+			f.Writes = append(f.Writes, "later")
+		}
 	case schedule.Crash, schedule.Start, schedule.Pause, schedule.Resume:
 		f.Writes = append(f.Writes, "faults")
 	case schedule.PowerLoss: // its order with every other step matters

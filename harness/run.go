@@ -127,7 +127,7 @@ func (w *World) decide(s schedule.Strategy, p *play) error {
 func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 	w.effects = w.effects[:0]
 	p.belated(w)
-	version := w.store.Version()
+	version, before := w.store.Version(), w.now
 	outcome, err := w.do(p, d)
 	if err != nil {
 		return fmt.Errorf("decision %d, %s: %w", len(p.Steps)+1, d, err)
@@ -143,7 +143,7 @@ func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 		}
 	}
 	p.noteKilled(w)
-	f := w.footprint(d)
+	f := w.footprint(d, before)
 	// What a child did its program did: a crash takes both.
 	if actor := w.actor(schedule.Program(d.Process)); actor != nil {
 		actor.mutated = d.Verb == schedule.Deliver || w.store.Version() != version

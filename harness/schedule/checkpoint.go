@@ -7,7 +7,7 @@ import (
 )
 
 // checkpointVersion is the version of a checkpoint's format.
-const checkpointVersion = 2
+const checkpointVersion = 3
 
 // A checkpoint is an exhaustive search with no schedule under way.
 type checkpoint struct {

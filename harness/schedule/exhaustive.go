@@ -325,6 +325,9 @@ func (x *Exhaustive) take(p trail, w *Way, labels []int) {
 		x.lose(p, w)
 	} else {
 		p = x.graft(p, w, labels)
+		if x.relation.watch(p, from, w.Stops); x.relation.grew {
+			return
+		}
 		if w.Blocked == nil {
 			x.traces++
 		} else {

@@ -53,6 +53,20 @@ func counter(_ bool, call func(string, ...string) string) {
 	call("write", "n", strings.Repeat("x", n))
 }
 
+// contender takes a lock that ends, by its time of modification, and breaks one
+// that has ended.
+func contender(_ bool, call func(string, ...string) string) {
+	for call("create", "lock") != "ok" {
+		if at := call("clock"); at > "at 3" && call("stat", "lock") < "{"+at[3:] {
+			call("unlink", "lock")
+		}
+		call(Wake, "2")
+	}
+	call("utimens", "lock")
+	call(Wake, "3")
+	call("unlink", "lock")
+}
+
 func calls(list ...[]string) program {
 	return func(_ bool, call func(string, ...string) string) {
 		for _, c := range list {
@@ -115,6 +129,72 @@ var toys = []struct {
 			"b/p": calls([]string{"create", "q/y"}),
 			"c/p": calls([]string{Wake}, []string{"list", "q"}, []string{"list", "."}, []string{Wake}),
 		}, nil, []string{".", "q"}, 0)
+	}},
+	{"polls that others wake, over and over", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"create", "y"}, []string{"create", "z"}),
+			"b/p": calls([]string{"create", "q/y"}),
+			"c/p": calls([]string{Wake}, []string{"stat", "y"}, []string{"stat", "q/y"}, []string{Wake}, []string{"list", "."}, []string{"stat", "q"}, []string{Wake}, []string{"stat", "z"}),
+		}, nil, []string{".", "q"}, 0)
+	}},
+	{"two polls that wake each other", func() *toy {
+		poll := func(_ bool, call func(string, ...string) string) {
+			for range 2 {
+				call(Wake)
+				if call("stat", "y") != "ENOENT" && call("unlink", "y") == "ok" {
+					call("create", "z")
+				} else if call("stat", "z") != "ENOENT" {
+					call("rename", "z", "y")
+				}
+			}
+		}
+		return newToy(map[string]program{"a/p": poll, "b/p": poll, "c/p": calls([]string{"create", "y"})}, nil, []string{"."}, 0)
+	}},
+	{"clocks", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"clock"}, []string{Wake, "3"}, []string{"clock"}),
+			"b/p": calls([]string{"clock"}, []string{Wake, "1"}, []string{"clock"}),
+			"c/p": calls([]string{"clock"}, []string{"create", "x"}, []string{"clock"}),
+		}, nil, []string{"."}, 0)
+	}},
+	{"a stamp that is seen", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"write", "x", "1"}),
+			"b/p": calls([]string{Wake, "1"}),
+			"c/p": calls([]string{"stat", "x"}),
+		}, map[string]string{"x": "0"}, []string{"."}, 0)
+	}},
+	{"a stamp that is seen after another change", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"write", "x", "1"}, []string{"rename", "x", "y"}),
+			"b/p": calls([]string{Wake, "1"}),
+			"c/p": calls([]string{"stat", "y"}),
+		}, map[string]string{"x": "0"}, []string{"."}, 0)
+	}},
+	// Whether a's first stamp is seen hangs on whether c comes before the second.
+	{"a stamp that is set anew", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"write", "x", "1"}, []string{"utimens", "x"}, []string{"rename", "x", "y"}),
+			"b/p": calls([]string{Wake, "1"}, []string{"create", "z"}, []string{Wake, "1"}),
+			"c/p": calls([]string{"rename", "w", "v"}, []string{"stat", "x"}),
+		}, map[string]string{"x": "0", "w": ""}, []string{"."}, 0)
+	}},
+	{"the stamp of a directory", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"create", "q/x"}),
+			"b/p": calls([]string{"create", "q/y"}),
+			"c/p": calls([]string{Wake, "1"}),
+			"d/p": calls([]string{"stat", "q"}),
+		}, nil, []string{"q"}, 0)
+	}},
+	{"a sleep that begins late", func() *toy {
+		return newToy(map[string]program{
+			"a/p": calls([]string{"create", "x"}, []string{Wake, "2"}, []string{"clock"}),
+			"b/p": calls([]string{Wake, "3"}),
+		}, nil, []string{"."}, 0)
+	}},
+	{"two contenders", func() *toy {
+		return newToy(map[string]program{"a/l": contender, "b/l": contender}, nil, []string{"."}, 0)
 	}},
 	// Whether a's rename meets b's write hangs on what c has done before.
 	{"a third that makes two meet", func() *toy {
@@ -196,17 +276,34 @@ func TestRounds(t *testing.T) {
 
 // A footprint that forgets something loses ends: the comparison is awake.
 func TestForgetfulFootprints(t *testing.T) {
-	for _, kind := range []string{"e:", "l:", "d:", "m:"} {
+	forgets := func(kind string) func(Footprint) Footprint {
 		forget := func(list []Resource) []Resource {
 			return slices.DeleteFunc(slices.Clone(list), func(r Resource) bool { return strings.HasPrefix(string(r), kind) })
 		}
+		return func(f Footprint) Footprint { return Footprint{forget(f.Reads), forget(f.Writes), forget(f.Adds)} }
+	}
+	wrong := map[string]func(Footprint) Footprint{
+		// A change that is said to set all time stamps anew, and does not.
+		"wrong t:": func(f Footprint) Footprint {
+			for _, r := range f.Writes {
+				if inode, ok := strings.CutPrefix(string(r), "a:"); ok {
+					f.Writes = append(slices.Clone(f.Writes), Resource("t:"+inode))
+				}
+			}
+			return f
+		},
+	}
+	for _, kind := range []string{"e:", "l:", "d:", "m:", "a:", "time", "later", "sleep"} {
+		wrong["no "+kind] = forgets(kind)
+	}
+	for kind, footnote := range wrong {
 		lost := 0
 		for _, test := range slices.Backward(toys) {
 			if lost > 0 {
 				break
 			}
 			w := test.make()
-			w.footnote = func(f Footprint) Footprint { return Footprint{forget(f.Reads), forget(f.Writes), forget(f.Adds)} }
+			w.footnote = footnote
 			got, _, err := w.exhaust(NewExhaustive(Unbounded), 1, 20_000)
 			if err != nil {
 				t.Fatal(err)
@@ -215,25 +312,37 @@ func TestForgetfulFootprints(t *testing.T) {
 			lost += len(missing(want, got))
 		}
 		if lost == 0 {
-			t.Errorf("without %s nothing is lost", kind)
+			t.Errorf("with %s nothing is lost", kind)
 		}
 	}
 }
 
-// anyToy makes a toy of programs that nobody has thought of.
+// anyToy makes a toy of programs that nobody has thought of, some of which look how
+// late it is.
 func anyToy(t *rapid.T) *toy {
+	verbs := []string{"create", "unlink", "rename", "read", "write", "list", "rmdir", "mkdir", Wake, Deliver}
+	timed := rapid.Bool().Draw(t, "timed")
+	if timed {
+		verbs = []string{"create", "unlink", "rename", "read", "write", "utimens", "stat", "stat", "clock", Wake, Wake, Wake}
+	}
 	name := rapid.SampledFrom([]string{"x", "y", "q/x", "q/y"})
 	step := rapid.Custom(func(t *rapid.T) []string {
-		switch verb := rapid.SampledFrom([]string{"create", "unlink", "rename", "read", "write", "list", "rmdir", "mkdir", Wake, Deliver}).Draw(t, "verb"); verb {
-		case Wake:
+		switch verb := rapid.SampledFrom(verbs).Draw(t, "verb"); {
+		case verb == Wake && timed:
+			return []string{verb, rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "how long")}
+		case verb == Wake:
 			return []string{verb}
-		case Deliver:
+		case verb == "stat":
+			return []string{verb, rapid.SampledFrom([]string{"x", "y", "q/x", "q"}).Draw(t, "name")}
+		case verb == "clock":
+			return []string{verb}
+		case verb == Deliver:
 			return []string{verb, rapid.SampledFrom([]string{"m0", "m1"}).Draw(t, "message")}
-		case "rename":
+		case verb == "rename":
 			return []string{verb, name.Draw(t, "from"), name.Draw(t, "to")}
-		case "write":
+		case verb == "write":
 			return []string{verb, name.Draw(t, "name"), rapid.SampledFrom([]string{"1", "2"}).Draw(t, "data")}
-		case "list", "rmdir", "mkdir":
+		case slices.Contains([]string{"list", "rmdir", "mkdir"}, verb):
 			return []string{verb, "q"}
 		default:
 			return []string{verb, name.Draw(t, "name")}
@@ -307,7 +416,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("with interruptions %v, without %v; missing %q", x.Account(), whole.Account(), missing(want, got))
 	}
 	data, _ := json.Marshal(x)
-	for _, bad := range []string{strings.Replace(string(data), `"version":2`, `"version":9`, 1), "{}", `{"version":2,"bounds":{"preemptions":3,"depth":-1}}`} {
+	for _, bad := range []string{strings.Replace(string(data), `"version":3`, `"version":9`, 1), "{}", `{"version":3,"bounds":{"preemptions":3,"depth":-1}}`} {
 		if err := json.Unmarshal([]byte(bad), NewExhaustive(Unbounded)); err == nil {
 			t.Errorf("taken: %.60s", bad)
 		}

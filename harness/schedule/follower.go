@@ -172,7 +172,7 @@ func (f *follower) close() {
 	f.done.Delivered = f.course.delivered(at)
 	s.Verb, s.Gave = f.done.verb(), f.done.gave()
 	s.Barrier = s.Barrier || f.rounds.dozes(f.done.Step[0])
-	f.done.Looked = f.rounds.took(f.done)
+	f.rounds.took(f.done)
 	if at >= len(f.Taken)-1 {
 		last := &f.way.Stops[len(f.way.Stops)-1]
 		last.Done, last.Barrier = f.done, s.Barrier

@@ -26,21 +26,40 @@ type relation struct {
 
 // A Clock says where it matters how late it is. Its zero value is nowhere.
 type Clock struct {
-	Read   bool              // some program reads a clock
-	Stamps map[Resource]bool // attributes that some program reads, and with them when they were changed last
+	Read   bool            `json:"read,omitempty"`   // some program reads a clock
+	Stamps map[string]bool `json:"stamps,omitempty"` // texts of labels: when such a step came some program has seen, as a time stamp
 }
 
-// learn adds what an execution reads, and reports whether any of it is new.
-func (c *Clock) learn(f Footprint) (grew bool) {
+// stamps are, of the attributes of each inode, the labels of the steps whose time
+// may stand there.
+type stamps map[Resource][]string
+
+// left notes the stamps that a step leaves. Those that it does not set anew stay.
+func (s stamps) left(did *label) {
+	for x, how := range did.Touches {
+		inode, ok := strings.CutPrefix(string(x), "a:")
+		if !ok || how&(adds|writes) == 0 {
+			continue
+		}
+		if did.Touches[Resource("t:"+inode)] != 0 {
+			s[x] = nil
+		}
+		if !slices.Contains(s[x], did.Text) {
+			s[x] = append(s[x], did.Text)
+		}
+	}
+}
+
+// see notes the stamps that a step has read, and reports whether one of them had
+// not been seen before.
+func (c *Clock) see(s stamps, f Footprint) (grew bool) {
 	for _, x := range f.Reads {
-		switch {
-		case x == timeGone && !c.Read:
-			c.Read, grew = true, true
-		case strings.HasPrefix(string(x), "a:") && !c.Stamps[x]:
+		for _, text := range s[x] {
 			if c.Stamps == nil {
-				c.Stamps = map[Resource]bool{}
+				c.Stamps = map[string]bool{}
 			}
-			c.Stamps[x], grew = true, true
+			grew = grew || !c.Stamps[text]
+			c.Stamps[text] = true
 		}
 	}
 	return grew
@@ -73,6 +92,7 @@ func (a access) conflict(b access) bool {
 // Resources beside those that the harness reports.
 const (
 	timeGone Resource = "time"       // how late it is
+	moved    Resource = "later"      // a step that moves the time writes this too; a wake-up that comes late moves none
 	asleep   Resource = "sleep"      // how late it was when a sleep began
 	excuses  Resource = "deliveries" // a crash of one that has delivered, or handed on, excuses a delivery after it, not one before
 )
@@ -82,8 +102,7 @@ const (
 type execution struct {
 	Step      []Decision
 	Touched   Footprint
-	Delivered bool       // its process had delivered something before, or handed it on; of a crash that matters
-	Looked    []Resource // of a wake-up, what its program has looked at since the last one
+	Delivered bool // its process had delivered something before, or handed it on; of a crash that matters
 }
 
 // verb is that of the step's last decision.
@@ -110,7 +129,6 @@ func (e execution) label() *label {
 		l.Text += "; after a delivery"
 		l.touch(writes, excuses)
 	}
-	l.touch(reads, e.Looked...)
 	l.touch(reads, e.Touched.Reads...)
 	l.touch(adds, e.Touched.Adds...)
 	l.touch(writes, e.Touched.Writes...)
@@ -153,12 +171,37 @@ func (r *relation) learn(e execution) int {
 		r.add(l)
 	}
 	if known && r.labels[id].merge(l) {
-		r.check(func(pair [2]int) bool { return pair[0] == id || pair[1] == id })
+		r.check(id)
 	}
-	if r.clock.learn(e.Touched) {
-		r.check(func([2]int) bool { return true })
+	if !r.clock.Read && slices.Contains(e.Touched.Reads, timeGone) {
+		r.clock.Read = true
+		r.forget()
 	}
 	return id
+}
+
+// watch notes which time stamps the steps of a schedule have seen, from one on.
+func (r *relation) watch(p trail, from int, stops []Stop) {
+	s := stamps{}
+	for i, at := range p {
+		if at.branch == nil || at.Did == nil {
+			continue
+		}
+		s.left(at.Did)
+		if i >= from {
+			if r.clock.see(s, stops[i-from].Done.Touched) {
+				r.forget()
+			}
+		}
+	}
+}
+
+// forget takes back all answers. More depends on the time than was known: also
+// steps of which it was known that their labels depend on each other, but that did
+// not meet.
+func (r *relation) forget() {
+	r.grew = true
+	clear(r.known)
 }
 
 func (r *relation) add(l *label) {
@@ -169,10 +212,10 @@ func (r *relation) add(l *label) {
 	r.labels = append(r.labels, l)
 }
 
-// check looks whether answers that were given still hold.
-func (r *relation) check(concerned func([2]int) bool) {
+// check looks whether the answers that were given of a label still hold.
+func (r *relation) check(id int) {
 	for pair, answer := range r.known {
-		if !answer && concerned(pair) && compare(r.labels[pair[0]], r.labels[pair[1]], r.clock) {
+		if !answer && slices.Contains(pair[:], id) && compare(r.labels[pair[0]], r.labels[pair[1]], r.clock) {
 			r.known[pair], r.grew = true, true
 		}
 	}
@@ -210,26 +253,29 @@ func compare(x, y *label, c Clock) bool {
 }
 
 // access is how a step touches a resource. How late it is matters only where
-// some program looks: then also when a sleep began, and when something was changed
-// whose stamps some program looks at.
+// some program looks: then also when a sleep began, and when a change was made
+// whose time stamp some program has seen. A wake-up that comes when it is later
+// than that anyway moves no time, and hangs on that alone.
 func (l *label) access(x Resource, c Clock) access {
 	switch {
-	case x == "faults" || x == asleep:
+	case x == "faults" || x == asleep || x == moved:
 		return 0 // see budget, and time
 	case x != timeGone:
 		return l.Touches[x]
-	case !c.Read:
+	case !c.Read && len(c.Stamps) == 0:
 		return 0
-	case l.Touches[asleep] != 0 || l.stamps(c):
-		return l.Touches[x] | reads
+	case l.Touches[moved] != 0:
+		return l.Touches[x] | reads | writes
+	case l.Touches[x] != 0 || l.Touches[asleep] != 0 || c.Stamps[l.Text] && l.stamps():
+		return reads
 	}
-	return l.Touches[x]
+	return 0
 }
 
-// stamps reports whether a step changes attributes that some program reads.
-func (l *label) stamps(c Clock) bool {
+// stamps reports whether a step changes attributes, and so time stamps.
+func (l *label) stamps() bool {
 	for x, how := range l.Touches {
-		if how&(adds|writes) != 0 && c.Stamps[x] {
+		if how&(adds|writes) != 0 && strings.HasPrefix(string(x), "a:") {
 			return true
 		}
 	}
@@ -241,23 +287,26 @@ func (l *label) signals(to *label) bool {
 	return l.Verb == "kill" && len(l.Names) > 0 && Program(l.Names[0]) == Program(to.Process)
 }
 
-// MarshalJSON writes the labels: the rest follows from them.
-func (r *relation) MarshalJSON() ([]byte, error) { return json.Marshal(r.labels) }
+// relationText is a relation as it is written: the rest follows from that.
+type relationText struct {
+	Labels []*label `json:"labels"`
+	Clock  Clock    `json:"clock"`
+}
+
+// MarshalJSON writes the labels, and where it matters how late it is.
+func (r *relation) MarshalJSON() ([]byte, error) {
+	return json.Marshal(relationText{r.labels, r.clock})
+}
 
 // UnmarshalJSON reads what MarshalJSON has written.
 func (r *relation) UnmarshalJSON(data []byte) error {
-	var labels []*label
-	if err := json.Unmarshal(data, &labels); err != nil {
+	var text relationText
+	if err := json.Unmarshal(data, &text); err != nil {
 		return err
 	}
-	*r = relation{}
-	for _, l := range labels {
+	*r = relation{clock: text.Clock}
+	for _, l := range text.Labels {
 		r.add(l)
-		for x, how := range l.Touches {
-			if how&reads != 0 {
-				r.clock.learn(Footprint{Reads: []Resource{x}})
-			}
-		}
 	}
 	return nil
 }

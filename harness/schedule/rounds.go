@@ -28,19 +28,12 @@ func (r rounds) offer(options []Option) []Option {
 	return slices.DeleteFunc(slices.Clone(options), func(o Option) bool { return r.dozes(o.Decision) })
 }
 
-// took notes a step. Of a wake-up it returns what the program has looked at since
-// the last one.
-func (r rounds) took(e execution) (looked []Resource) {
+// took notes a step.
+func (r rounds) took(e execution) {
 	first := e.Step[0]
 	program := Program(first.Process)
 	switch {
 	case first.Verb == Wake:
-		if own := r[program]; own != nil {
-			for x := range own.looked {
-				looked = append(looked, x)
-			}
-			slices.Sort(looked)
-		}
 		r[program] = &round{looked: map[Resource]bool{}}
 	case first.Verb == Start:
 		for other := range r {
@@ -60,7 +53,6 @@ func (r rounds) took(e execution) (looked []Resource) {
 			its.stale = its.stale || e.Touched.changesAny(its.looked)
 		}
 	}
-	return looked
 }
 
 // changesAny reports whether a step changes one of the resources.

@@ -7,14 +7,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // A toy is a model of what the controller drives, made for comparing searches:
 // programs are functions, and what they have seen so far is all their state, so
 // that a toy can be copied at any point. It knows files with data, directories
-// that must be empty to be removed, listings, wake-ups by any change, a sink that
-// takes messages, and crashes after a change with a restart.
+// that must be empty to be removed, listings, time stamps, clocks, wake-ups by any
+// change, a sink that takes messages, and crashes after a change with a restart.
 type toy struct {
 	programs map[string]program
 	footnote func(Footprint) Footprint // makes footprints wrong, or is nil
@@ -23,6 +24,8 @@ type toy struct {
 
 	files     map[string]file
 	births    map[string]int
+	stamps    map[string]stamp // of inodes and directories
+	now       int
 	dirs      map[string]bool
 	delivered []string // who delivered what, after whose crash; sorted by message
 	crashed   []string // who has crashed after it had delivered something, or handed it on
@@ -36,8 +39,12 @@ type program func(restarted bool, call func(verb string, names ...string) string
 
 type file struct{ inode, data string }
 
+type stamp struct{ mtime, ctime int }
+
 type process struct {
 	seen      []string // what came of its calls
+	times     []string // of these, what tells of the time
+	since     int      // when it made its last step
 	restarted bool
 	down      bool
 	mutated   bool
@@ -48,7 +55,7 @@ type process struct {
 
 // newToy makes a toy from programs by name and files with their data.
 func newToy(programs map[string]program, files map[string]string, dirs []string, crashes int) *toy {
-	t := &toy{programs: programs, files: map[string]file{}, births: map[string]int{}, dirs: map[string]bool{}, procs: map[string]process{}, budget: crashes}
+	t := &toy{programs: programs, files: map[string]file{}, births: map[string]int{}, stamps: map[string]stamp{}, dirs: map[string]bool{}, procs: map[string]process{}, budget: crashes}
 	for _, d := range dirs {
 		t.dirs[d] = true
 	}
@@ -63,10 +70,10 @@ func newToy(programs map[string]program, files map[string]string, dirs []string,
 
 func (t *toy) clone() *toy {
 	c := *t
-	c.files, c.births, c.dirs, c.procs = maps.Clone(t.files), maps.Clone(t.births), maps.Clone(t.dirs), maps.Clone(t.procs)
+	c.files, c.births, c.stamps, c.dirs, c.procs = maps.Clone(t.files), maps.Clone(t.births), maps.Clone(t.stamps), maps.Clone(t.dirs), maps.Clone(t.procs)
 	c.delivered, c.crashed = slices.Clone(t.delivered), slices.Clone(t.crashed)
 	for name, p := range c.procs {
-		p.seen = slices.Clone(p.seen)
+		p.seen, p.times = slices.Clone(p.seen), slices.Clone(p.times)
 		c.procs[name] = p
 	}
 	return &c
@@ -124,6 +131,22 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 	entry := func(name string) Resource { return Resource("e:" + name) }
 	listing := func(name string) Resource { return Resource("l:" + dirOf(name)) }
 	changed := false
+	// stamps notes a change of an inode, and now as its time.
+	stamps := func(inode string, mtime bool) {
+		s := t.stamps[inode]
+		s.ctime = t.now
+		if mtime {
+			s.mtime = t.now
+		}
+		t.stamps[inode] = s
+		f.Writes = append(f.Writes, Resource("a:"+inode))
+	}
+	// enters notes that an entry comes or goes.
+	enters := func(name string) {
+		dir := dirOf(name)
+		t.stamps[dir] = stamp{t.now, t.now}
+		f.Writes, f.Adds = append(f.Writes, entry(name)), append(f.Adds, listing(name), Resource("a:"+dir))
+	}
 	switch d.Verb {
 	case PowerLoss:
 		panic("the server lost power, which is not to be tried")
@@ -138,6 +161,33 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 	case Wake:
 		p.stale, p.looked = false, nil
 		f.Writes = append(f.Writes, timeGone)
+		if due := p.since + naps(d); due > t.now {
+			t.now = due
+			f.Writes = append(f.Writes, moved)
+		}
+	case "clock":
+		f.Reads = append(f.Reads, timeGone)
+		d.Outcome = fmt.Sprint("at ", t.now)
+	case "stat":
+		f.Reads = append(f.Reads, entry(d.Names[0]))
+		d.Outcome = "ENOENT"
+		inode := t.files[d.Names[0]].inode
+		if t.dirs[d.Names[0]] {
+			inode = d.Names[0]
+		}
+		if inode != "" {
+			f.Reads = append(f.Reads, Resource("a:"+inode))
+			d.Outcome = fmt.Sprint(t.stamps[inode])
+		}
+	case "utimens":
+		f.Reads = append(f.Reads, entry(d.Names[0]))
+		d.Outcome = "ENOENT"
+		if at, ok := t.files[d.Names[0]]; ok {
+			stamps(at.inode, false)
+			t.stamps[at.inode] = stamp{-1, t.now}
+			f.Writes = append(f.Writes, Resource("t:"+at.inode))
+			d.Outcome, changed = "ok", true
+		}
 	case Deliver:
 		f.Writes = append(f.Writes, Resource("m:"+d.Names[0]))
 		t.delivered = append(t.delivered, fmt.Sprintf("%s by %s after %v", d.Names[0], d.Process, t.crashed))
@@ -158,6 +208,7 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		d.Outcome = "ENOENT"
 		if at, ok := t.files[d.Names[0]]; ok {
 			f.Writes = append(f.Writes, Resource("d:"+at.inode))
+			stamps(at.inode, true)
 			t.files[d.Names[0]] = file{at.inode, d.Names[1]}
 			d.Outcome, changed = "ok", true
 		}
@@ -175,8 +226,9 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		t.births[name]++
 		inode := fmt.Sprintf("i%s %d", name, t.births[name])
 		t.files[name] = file{inode, ""}
-		f.Writes = append(f.Writes, entry(name), Resource("d:"+inode))
-		f.Adds = append(f.Adds, listing(name))
+		f.Writes = append(f.Writes, Resource("d:"+inode))
+		stamps(inode, true)
+		enters(name)
 		changed = true
 	case "rename":
 		from, to := d.Names[0], d.Names[1]
@@ -188,8 +240,9 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		delete(t.files, from)
 		t.files[to] = at
 		p.gave = p.gave || strings.HasSuffix(from, ".tmp")
-		f.Writes = append(f.Writes, entry(from), entry(to))
-		f.Adds = append(f.Adds, listing(from), listing(to))
+		stamps(at.inode, false)
+		enters(from)
+		enters(to)
 		changed = true
 	case "unlink":
 		name := d.Names[0]
@@ -198,7 +251,7 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 			break
 		}
 		delete(t.files, name)
-		f.Writes, f.Adds = append(f.Writes, entry(name)), append(f.Adds, listing(name))
+		enters(name)
 		changed = true
 	case "rmdir":
 		name := d.Names[0]
@@ -209,7 +262,8 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 			f.Reads, d.Outcome = append(f.Reads, entry(name), Resource("l:"+name)), "ENOTEMPTY"
 		default:
 			delete(t.dirs, name)
-			f.Writes, f.Adds = append(f.Writes, entry(name), Resource("l:"+name)), append(f.Adds, listing(name))
+			f.Writes = append(f.Writes, Resource("l:"+name), Resource("a:"+name))
+			enters(name)
 			changed = true
 		}
 	case "mkdir":
@@ -219,14 +273,20 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 			break
 		}
 		t.dirs[name] = true
-		f.Writes, f.Adds = append(f.Writes, entry(name), Resource("l:"+name)), append(f.Adds, listing(name))
+		f.Writes = append(f.Writes, Resource("l:"+name))
+		stamps(name, true)
+		enters(name)
 		changed = true
 	default:
 		panic("no such call: " + d.Verb)
 	}
 	if d.Verb != Crash && d.Verb != Start {
 		p.seen = append(p.seen, d.Outcome)
+		if d.Verb == "clock" || d.Verb == "stat" {
+			p.times = append(p.times, d.Outcome)
+		}
 	}
+	p.since = t.now
 	p.mutated = p.mutated || changed
 	if len(f.Reads) > 0 {
 		p.looked = maps.Clone(p.looked)
@@ -238,6 +298,9 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		}
 	}
 	t.procs[d.Process] = p
+	if next, ok := t.held(d.Process); ok && next.Verb == Wake && naps(next) > 0 {
+		f.Reads = append(f.Reads, asleep)
+	}
 	for name, q := range t.procs {
 		q.stale = q.stale || t.eager && changed || name == d.Process && (changed || d.Verb == Deliver) || name != d.Process && f.changesAny(q.looked)
 		t.procs[name] = q
@@ -246,6 +309,15 @@ func (t *toy) do(d Decision) (Decision, Footprint) {
 		f = t.footnote(f)
 	}
 	return d, f
+}
+
+// naps is how long a sleep lasts.
+func naps(d Decision) int {
+	if len(d.Names) == 0 {
+		return 0
+	}
+	n, _ := strconv.Atoi(d.Names[0])
+	return n
 }
 
 func dirOf(name string) string {
@@ -272,9 +344,9 @@ func (t *toy) state() string {
 	t.write(&b, true)
 	for _, name := range slices.Sorted(maps.Keys(t.procs)) {
 		p := t.procs[name]
-		fmt.Fprintf(&b, "%s %q %v %v %v %v %v %v\n", name, p.seen, p.restarted, p.down, p.mutated, p.looked, p.stale, p.gave)
+		fmt.Fprintf(&b, "%s %q %d %v %v %v %v %v %v\n", name, p.seen, p.since, p.restarted, p.down, p.mutated, p.looked, p.stale, p.gave)
 	}
-	fmt.Fprint(&b, t.budget, t.healing, t.crashed)
+	fmt.Fprint(&b, t.budget, t.healing, t.crashed, t.now, t.stamps)
 	return b.String()
 }
 
@@ -294,14 +366,16 @@ func (t *toy) write(b *strings.Builder, births bool) {
 }
 
 // end is what a schedule came to: what lies where, who delivered what, and,
-// where no program polls, what each has seen. A poll that finds nothing new may
-// come or not.
+// where no program polls, what each has seen; where it does, how late it was. A poll
+// that finds nothing new may come or not.
 func (t *toy) end() string {
 	var b strings.Builder
 	t.write(&b, false)
 	for _, name := range slices.Sorted(maps.Keys(t.procs)) {
 		if p := t.procs[name]; !t.polls(name) {
 			fmt.Fprintf(&b, "%s %q\n", name, p.seen)
+		} else {
+			fmt.Fprintf(&b, "%s %q\n", name, p.times)
 		}
 	}
 	return b.String()
@@ -358,7 +432,8 @@ func (t *toy) play(s Strategy) (string, error) {
 }
 
 // bruteForce is every end that there is: it tries every option everywhere, and
-// knows nothing of footprints.
+// knows nothing of footprints. A sleep that takes time and the call after it are one
+// step, as they are to the search; without time it does not matter.
 func (t *toy) bruteForce() (ends map[string]bool, states int) {
 	ends, seen := map[string]bool{}, map[string]bool{}
 	var visit func(*toy)
@@ -372,6 +447,9 @@ func (t *toy) bruteForce() (ends map[string]bool, states int) {
 		for _, o := range options {
 			next := t.clone()
 			next.do(o.Decision)
+			if d, ok := next.held(o.Process); ok && naps(o.Decision) > 0 && d.Verb != Wake {
+				next.do(d)
+			}
 			visit(next)
 		}
 		if slices.ContainsFunc(options, Option.free) {

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -89,7 +90,9 @@ func traceOf(stops []Stop, clock Clock) string {
 	for j, s := range stops {
 		if s.Taken != endOption {
 			labels[j] = s.Done.label()
-			keys[j] = fmt.Sprint(s.Done.Step, labels[j].Touches)
+			touches := maps.Clone(labels[j].Touches)
+			delete(touches, moved) // follows from the order, where it matters
+			keys[j] = fmt.Sprint(s.Done.Step, touches)
 		}
 		nth[keys[j]]++
 		keys[j] += fmt.Sprint(nth[keys[j]])

@@ -78,6 +78,9 @@ func (f *front) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut
 		return fuse.Status(errno)
 	}
 	f.writes(resource("a", i))
+	if ch.atime != nil && ch.mtime != nil {
+		f.writes(resource("t", i))
+	}
 	if ch.size != nil {
 		f.writes(resource("d", i))
 	}

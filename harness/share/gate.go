@@ -24,6 +24,7 @@ type method struct {
 	//	l:INO       the set of entries of a directory, which a listing reads
 	//	d:INO       data, and how long it is
 	//	a:INO       attributes that change with use: size, link count, times
+	//	t:INO       all time stamps at once, which nothing reads: older ones are gone
 	//	p:INO       mode and owner, which checks of permission read
 	//	k:INO       locks
 	//
@@ -68,7 +69,7 @@ var methods = []method{
 	// Attributes.
 	{"GetAttr", Pass, "epa", ""},
 	{"Statx", Pass, "", ""}, // not there: the kernel takes GETATTR
-	{"SetAttr", Pass, "ep", "adp"},
+	{"SetAttr", Pass, "ep", "adtp"},
 	{"Access", Pass, "ep", ""},
 	{"GetXAttr", Pass, "", ""}, // extended attributes are not there
 	{"ListXAttr", Pass, "", ""},

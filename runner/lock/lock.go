@@ -93,7 +93,10 @@ func New(v Variant, path string, lifetime time.Duration, log func(line string)) 
 // Lock takes the lock. It waits while another holds it, for ever if timeout is
 // 0, and breaks it when its end is long enough past.
 func (l *File) Lock(timeout time.Duration) error {
-	deadline := sys.Clock().Add(timeout)
+	var deadline time.Time
+	if timeout > 0 {
+		deadline = sys.Clock().Add(timeout)
+	}
 	if err := l.write(); err != nil {
 		return err
 	}
