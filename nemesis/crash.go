@@ -40,7 +40,7 @@ func (c *Crash) Faults(s harness.Situation) []schedule.Option {
 	return list
 }
 
-// Took counts the crashes.
+// Took counts the crashes, and keeps which programs are down by them.
 func (c *Crash) Took(d schedule.Decision) {
 	switch {
 	case d.Verb == schedule.Crash && d.OfNode():

@@ -1,7 +1,6 @@
 package nemesis
 
 import (
-	"slices"
 	"strings"
 
 	"screwtape/harness"
@@ -28,11 +27,11 @@ func (n *NodeCrash) Reset() { n.taken = 0 }
 // something.
 func (n *NodeCrash) Faults(s harness.Situation) []schedule.Option {
 	var list []schedule.Option
-	var seen []string
+	seen := map[string]bool{}
 	for _, p := range s.Processes {
 		runs := p.Alive || p.Orphaned
-		if n.taken < n.Budget && runs && p.Mutated && !slices.Contains(seen, p.Node) {
-			seen = append(seen, p.Node)
+		if n.taken < n.Budget && runs && p.Mutated && !seen[p.Node] {
+			seen[p.Node] = true
 			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Node, Verb: schedule.Crash}, Wide: true})
 		}
 	}

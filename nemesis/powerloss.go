@@ -28,7 +28,7 @@ func (*PowerLoss) Name() string { return "powerloss" }
 func (l *PowerLoss) Reset() { l.taken, l.up, l.down = 0, nil, nil }
 
 // Faults are a loss of power while something runs, and a start of each program that
-// it took.
+// it took. What runs now is kept for Took.
 func (l *PowerLoss) Faults(s harness.Situation) []schedule.Option {
 	var list []schedule.Option
 	l.up = nil
@@ -49,7 +49,7 @@ func (l *PowerLoss) Faults(s harness.Situation) []schedule.Option {
 	return list
 }
 
-// Took counts the losses.
+// Took counts the losses, and keeps which programs are down by them.
 func (l *PowerLoss) Took(d schedule.Decision) {
 	switch {
 	case d.Verb == schedule.PowerLoss:
