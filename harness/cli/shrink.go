@@ -111,7 +111,7 @@ func (c *command) shrink(ctx context.Context, name string, o *shrinkOptions) err
 
 // search makes the tape short with the help of other worlds, and shows how far it is.
 func (o *shrinkOptions) search(ctx context.Context, c *command, w *harness.World, tape *schedule.Tape, h schedule.Header, kind string) (shrunk schedule.Result, err error) {
-	others, err := startWorlds(cmp.Or(o.worlds, node.CPUs()), h)
+	others, err := startWorlds(harness.Campaign{}.Worlds(cmp.Or(o.worlds, node.CPUs())), h)
 	defer func() { err = others.end(err) }()
 	if err != nil {
 		return shrunk, err
