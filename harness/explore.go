@@ -218,7 +218,7 @@ func (s *exploration) takeAll(list []*played, failed error) error {
 			break
 		}
 		if err := s.take(p); err != nil {
-			return err
+			return fmt.Errorf("schedule %d: %w", s.out.Schedules, err)
 		}
 	}
 	if failed != nil && !s.contented() {
@@ -458,10 +458,7 @@ func (w *World) ShrinkTape(ctx context.Context, peers []*Peer, t *schedule.Tape,
 		tell(now)
 		return played, true
 	})
-	if failed != nil {
-		return shrunk, fmt.Errorf("shrink what shows %s: %w", kind, failed)
-	}
-	return shrunk, nil
+	return shrunk, failed
 }
 
 // shows plays a tape on fresh processes and reports whether it shows an anomaly
