@@ -71,14 +71,22 @@ func Flags(version string) []string {
 var starts = map[string]string{"start": "start", "start -s": "start:-s", "start --force": "start:--force",
 	"master": "start:--direct", "master --force": "start:--direct:--force"}
 
-// TruthTable plays every cell, and tells done of each as it comes out.
+// TruthTable plays every cell, and tells done of each as it comes out. When ctx is
+// cancelled, the error is ctx's, and the cells are those that came out by then.
 func TruthTable(ctx context.Context, done func(Cell)) ([]Cell, error) {
-	var cells []Cell
+	cells, err := playCells(ctx, done)
+	for i := range cells {
+		cells[i].Control = controlOf(cells, cells[i])
+	}
+	return cells, err
+}
+
+func playCells(ctx context.Context, done func(Cell)) (cells []Cell, err error) {
 	for _, version := range []string{"2.1.15", "2.1.39", "3.3.8"} {
 		for _, flag := range Flags(version) {
 			for _, holder := range Holders {
 				if ctx.Err() != nil {
-					return nil, ctx.Err()
+					return cells, ctx.Err()
 				}
 				c, err := playCell(version, flag, holder)
 				if err != nil {
@@ -88,9 +96,6 @@ func TruthTable(ctx context.Context, done func(Cell)) ([]Cell, error) {
 				done(c)
 			}
 		}
-	}
-	for i := range cells {
-		cells[i].Control = controlOf(cells, cells[i])
 	}
 	return cells, nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,7 @@ func (c *command) newTruth() *cobra.Command {
 lock is held by nobody, by a living or a dead master of this host or of another,
 expired or not, or by one whose pid was given out again; and print the table of
 what came of it, as docs/truth-table.md has it. Every cell is played with real
-processes, which takes a minute or two.`,
+processes, which takes a minute or two. Ctrl-C ends it with what there is by then.`,
 		Example: `  screwtape truth >truth.md
   screwtape truth --json | jq '.cells[] | select(.anomalies != [])'`,
 		Args: arguments(0, 0, ""),
@@ -58,32 +59,39 @@ func (c *command) truth(ctx context.Context, o *truthOptions) error {
 		progress.Done, progress.Seconds = progress.Done+1, time.Since(began).Seconds()
 		noProgress = cmp.Or(noProgress, run.WriteProgress(progress))
 	})
+	report := results.Report{Test: "truth", Run: run.Dir, Verdict: check.Valid, Schedules: len(cells), Seconds: time.Since(began).Seconds()}
+	if err != nil && errors.Is(err, ctx.Err()) {
+		report.Verdict, report.Why, err = check.Unknown, "interrupted after "+count(len(cells), "cell"), nil
+		fmt.Fprintf(c.err, "unknown: %s\n", report.Why)
+	}
 	if err = cmp.Or(err, noProgress); err != nil {
 		return err
 	}
-	report, err := keepTruth(run, cells, time.Since(began).Seconds(), o.junit)
-	if err != nil {
+	if err := keepTruth(run, &report, cells, o.junit); err != nil {
 		return err
 	}
 	if o.json {
-		return printJSON(c.out, report)
+		err = printJSON(c.out, report)
+	} else {
+		_, err = fmt.Fprint(c.out, workloads.MarkdownTruth(cells))
 	}
-	_, err = fmt.Fprint(c.out, workloads.MarkdownTruth(cells))
-	return err
+	if err != nil {
+		return err
+	}
+	return exitFor(report.Verdict)
 }
 
-// keepTruth writes the run of the table, and returns its report.
-func keepTruth(run *results.Run, cells []workloads.Cell, seconds float64, junit string) (results.Report, error) {
-	report := results.Report{Test: "truth", Run: run.Dir, Verdict: check.Valid, Schedules: len(cells), Seconds: seconds}
+// keepTruth puts the cells into the report, and writes the run.
+func keepTruth(run *results.Run, report *results.Report, cells []workloads.Cell, junit string) error {
 	for i, cell := range cells {
 		tape, err := run.WriteTape(fmt.Sprintf("cell-%02d", i+1), cell.How.String(), nil)
 		if err != nil {
-			return report, err
+			return err
 		}
 		report.Cells = append(report.Cells, results.Cell{Profile: cell.Profile, Flag: cell.Flag, Holder: cell.Holder,
 			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies, Delay: cell.Delay(), Control: cell.Control, Tape: tape})
 	}
-	return report, finish(run, report, junit)
+	return finish(run, *report, junit)
 }
 
 // exitCode is the number in "exit 0", or -1 for a command that runs on as the

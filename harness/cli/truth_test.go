@@ -24,8 +24,8 @@ func TestKeepTruth(t *testing.T) {
 		{Profile: "2.1.39", Flag: "start -s", Holder: "alive elsewhere", Outcome: "started", Exit: "runs", Anomalies: []string{"split-brain"}, How: tape},
 	}
 	file := filepath.Join(dir, "junit.xml")
-	report, err := keepTruth(run, cells, 1, file)
-	if err != nil || len(report.Cells) != 2 {
+	var report results.Report
+	if err := keepTruth(run, &report, cells, file); err != nil || len(report.Cells) != 2 {
 		t.Fatal(report, err)
 	}
 	given, err := os.ReadFile(file)
