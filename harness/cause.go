@@ -26,8 +26,9 @@ type Cause struct {
 // failed open of x".
 type Order struct{ Before, After string }
 
-// A Fault is something that must go wrong.
-type Fault struct{ What, After, Before string } // in words; After and Before are what bounds it, or ""
+// A Fault is something that must go wrong, between two steps. All three are in
+// words; After and Before are "" where it may come as early or as late as it likes.
+type Fault struct{ What, After, Before string }
 
 // An inquiry looks for the cause of one finding.
 type inquiry struct {

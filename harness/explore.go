@@ -36,12 +36,12 @@ type Campaign struct {
 
 // Progress is how far a campaign has come.
 type Progress struct {
-	Schedules, Traces int
-	Found             []string // kinds, in the order in which they were found
-	Elapsed           time.Duration
+	Schedules, Traces int           // played, and distinct ones among them
+	Found             []string      // kinds, in the order in which they were found
+	Elapsed           time.Duration // real time since the campaign began
 	// Of an exhaustive search, an estimate of the share of schedules that was
-	// played; and what that was when this campaign began, or the search began
-	// anew, and when that was.
+	// played, 0 to 1; and what that was when this campaign began, or the search
+	// began anew, and after what Elapsed that was.
 	Explored, Resumed float64
 	Since             time.Duration
 	// Doing is what is done between two schedules, or "".
@@ -51,9 +51,9 @@ type Progress struct {
 // A Finding is the first schedule that showed an anomaly of its kind.
 type Finding struct {
 	Anomaly   check.Anomaly
-	Allowed   bool // within what the test promises
-	Schedule  int  // its number, from 1
-	Seconds   float64
+	Allowed   bool    // within what the test promises
+	Schedule  int     // its number, from 1
+	Seconds   float64 // real time from the campaign's beginning until it was found
 	Confirmed bool    // its tape, played on fresh processes, showed it again
 	Result    *Result // of the tape's last play, confirmed and shrunk; where it is not confirmed, tape and verdict alone
 	Tries     int     // schedules that shrinking took
@@ -64,23 +64,23 @@ type Finding struct {
 // An Outcome is what came of a campaign.
 type Outcome struct {
 	Schedules   int
-	Steps       int // decisions, of all schedules
-	Coverage    schedule.Coverage
-	Cover       Cover
-	Findings    []Finding      // one of each kind, in the order in which they were found; two where the first was within the promise
-	Counts      map[string]int // schedules that showed each kind
-	Faults      map[string]int // injected, by verb
-	Twice       int            // schedules that were run twice
-	Divergences []string       // of those, and of confirmations: what differed
-	Bounded     int            // schedules that hit a bound
-	Unconfirmed int            // findings that did not come back
-	Stopped     string         // what ended the campaign: "schedules", "budget", "stale", "found", "interrupted", or "over": there are no more schedules
+	Steps       int               // decisions, of all schedules
+	Coverage    schedule.Coverage // its traces
+	Cover       Cover             // its ends, and which calls met
+	Findings    []Finding         // one of each kind, in the order in which they were found; two where the first was within the promise
+	Counts      map[string]int    // schedules that showed each kind
+	Faults      map[string]int    // injected, by verb
+	Twice       int               // schedules that were run twice
+	Divergences []string          // of those, and of confirmations: what differed
+	Bounded     int               // schedules that hit a bound
+	Unconfirmed int               // findings that did not come back
+	Stopped     string            // what ended the campaign: "schedules", "budget", "stale", "found", "interrupted", or "over": there are no more schedules
 	// Missed is, by depth from 1, the greatest chance with which a bug that needs
 	// that many steps in order, and no fault, was missed; see schedule.PCTMiss.
 	Missed     []float64
 	Exhaustive *schedule.Account // how far an exhaustive search has come, or nil
 	Outside    []history.Outside // what programs changed outside the share; see World.Outside
-	Seconds    float64
+	Seconds    float64           // real time, without what looking for causes took
 }
 
 // twiceEvery is how often a schedule is run a second time on fresh processes,

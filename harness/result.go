@@ -12,8 +12,8 @@ import (
 
 // A Result is all that came of one schedule.
 type Result struct {
-	Tape    *schedule.Tape // every decision, as it came out
-	Steps   []history.Step
+	Tape    *schedule.Tape    // every decision, as it came out
+	Steps   []history.Step    // the decisions, with what came of each
 	Initial []history.Change  // what lay on the share before the first step
 	Files   map[string][]byte // what was in the files there when it was judged, by path; of schedules that are recorded
 	History []history.Op
@@ -22,8 +22,8 @@ type Result struct {
 	Faults  map[string]int // what was injected, by kind
 	Trace   uint64         // digest of the schedule up to the order of independent steps
 	Bounded string         // which bound was hit, or ""
-	Verdict check.Verdict
-	Seconds float64 // real time
+	Verdict check.Verdict  // the workload's
+	Seconds float64        // real time
 }
 
 // finish makes the tape and has the workload judge.

@@ -47,8 +47,8 @@ type Program struct {
 	Node, Name string
 	Path       string   // "/proc/self/exe" is screwtape itself
 	Args       []string // with argv[0]
-	Env        []string
-	Dir        string
+	Env        []string // as environ(7), and nothing else
+	Dir        string   // its working directory
 	// Fork is the line that the node's prepared process is told to fork the
 	// program; "" starts the program by Path, Args, Env and Dir, which it has
 	// from the prepared process otherwise.
@@ -60,8 +60,8 @@ type Program struct {
 	// is negative.
 	Horizon time.Duration
 	// Timed programs are in virtual time: every clock that they read is the
-	// node's, and every wait ends by decision. That costs them some 40 us for
-	// each; without it only clock_nanosleep(2) and clock reads that are system
+	// node's, and every wait ends by decision. What that costs is in docs/gate.md;
+	// without it only clock_nanosleep(2) and clock reads that are system
 	// calls are caught.
 	Timed bool
 	// Late programs are not running when a schedule begins; they start by
@@ -150,9 +150,9 @@ type Situation struct {
 
 // A ProcessState is one program as a nemesis sees it.
 type ProcessState struct {
-	Label string
+	Label string // NODE/PROGRAM
 	Node  string
-	Alive bool
+	Alive bool // it runs, or is paused
 	// Paused says that it stands still.
 	Paused bool
 	// Orphaned says that the program has ended, and a child of it runs on.

@@ -71,10 +71,10 @@ type Claim struct {
 	ID        string   `json:"id"`
 	Versions  []string `json:"versions"`         // of Mailman, for which it holds
 	System    string   `json:"system,omitempty"` // on which it was played; Expected is then what came of it with the built-in programs
-	Expected  string   `json:"expected"`
-	Observed  string   `json:"observed"`
-	OK        bool     `json:"ok"`
-	Open      bool     `json:"open,omitempty"` // it is not settled yet, and fails only when asked to be strict
+	Expected  string   `json:"expected"`         // kinds of anomalies, or what Observed is to be, in words
+	Observed  string   `json:"observed"`         // what came of it, in the same words
+	OK        bool     `json:"ok"`               // they are the same
+	Open      bool     `json:"open,omitempty"`   // it is not settled yet, and fails only when asked to be strict
 	Schedules int      `json:"schedules"`
 	Seconds   float64  `json:"seconds"`
 	Tape      string   `json:"tape"`

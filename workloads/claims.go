@@ -24,7 +24,7 @@ var claimFiles embed.FS
 // order of events is in which it comes true.
 type Claim struct {
 	ID       string
-	Says     string
+	Says     string // the sentence
 	Versions []string // of Mailman, for which it holds
 	Expected []string // see Observed
 	Tape     *schedule.Tape
@@ -226,9 +226,9 @@ type Observation struct {
 	Observed  []string // see the function
 	OK        bool     // they are the expected ones
 	Problem   string   // why what was observed counts for nothing
-	Schedules int
-	Decisions int
-	Seconds   float64
+	Schedules int              // that were played
+	Decisions int              // of all of them
+	Seconds   float64          // real time
 	Result    *harness.Result  // of the tape; of a random claim the first finding's
 	Outcome   *harness.Outcome // of a random claim
 }

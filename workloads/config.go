@@ -30,13 +30,13 @@ type ConfigConfig struct {
 	// Clients are the commands, each NODE:COMMAND[:ARGUMENT...]:
 	// "a:add:x", "b:set:description:new", "b:show".
 	Clients []string
-	Locks   string // shared, local or none
-	Promise string // one of configPromises
-	Preload bool   // clients read the state before they take the lock too
-	Timeout time.Duration
-	Bugs    string // planted in the clients, with commas
+	Locks   string        // shared, local or none
+	Promise string        // one of configPromises
+	Preload bool          // clients read the state before they take the lock too
+	Timeout time.Duration // after which a client gives the lock up; 0 is never
+	Bugs    string        // planted in the clients, with commas
 	Nemeses []string
-	Faults  int
+	Faults  int // of each nemesis, at most so many in a schedule
 }
 
 // listDir is the list's directory on the share, initialMember who is on it from

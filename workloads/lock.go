@@ -26,9 +26,9 @@ type Lock struct{ config LockConfig }
 // A LockConfig says how a lock test is set up. Its text form is a tape's
 // header.
 type LockConfig struct {
-	Nodes    []string // a contender on each
-	Kind     string   // one of lock.Kinds
-	Lifetime time.Duration
+	Nodes    []string      // a contender on each
+	Kind     string        // one of lock.Kinds
+	Lifetime time.Duration // end of the lock from now, each time that it is refreshed
 	Timeout  time.Duration // after which a contender gives up; 0 is never
 	Hold     time.Duration // how long one works in the section
 	Refresh  int           // how often one refreshes the lock meanwhile

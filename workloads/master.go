@@ -48,7 +48,7 @@ type MasterConfig struct {
 	Days     int    // for so many a master refreshes its lock
 	Bugs     string // planted in the starts, with commas
 	Nemeses  []string
-	Faults   int
+	Faults   int // of each nemesis, at most so many in a schedule
 }
 
 // DefaultMaster is a start on each of two nodes.

@@ -69,7 +69,7 @@ var Damages = []string{
 // A Slice is one runner and the part of the queue that it serves.
 type Slice struct {
 	Node     string
-	Index, N int
+	Index, N int // part Index, from 0, of N equal ones
 }
 
 func (s Slice) String() string { return fmt.Sprintf("%s:%d/%d", s.Node, s.Index, s.N) }

@@ -85,8 +85,8 @@ func MessageModel(p Promise) porcupine.Model {
 
 // An Object is what one message, lock or list went through, for porcupine.
 type Object struct {
-	Name       string
-	Operations []porcupine.Operation
+	Name       string                // the message's id, the lock's path, or the key of the list
+	Operations []porcupine.Operation // ClientId is an index into Clients
 }
 
 // Clients are the processes of a history, in the order in which they first come

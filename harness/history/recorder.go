@@ -5,7 +5,8 @@ import "time"
 // A Recorder takes down a history. The zero value is an empty one, ready for
 // use. It is not safe for concurrent use: one loop owns it.
 type Recorder struct {
-	// Step and Now are stamped on what is added next; the loop moves them on.
+	// Step, decisions taken, and Now, the virtual time since the schedule's start, are
+	// stamped on what is added next; the loop moves them on.
 	Step int
 	Now  time.Duration
 

@@ -14,7 +14,7 @@ import (
 // A Check is one thing that the controller needs or can use, and whether this
 // machine has it.
 type Check struct {
-	What    string
+	What    string // what was looked at
 	Found   string // what is there
 	OK      bool
 	Needed  bool   // nothing works without it

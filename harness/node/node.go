@@ -27,8 +27,8 @@ type Node struct {
 
 // A Mount is a detached mount and where in the node it goes.
 type Mount struct {
-	Tree  *os.File
-	Place string
+	Tree  *os.File // as fsmount(2) gives it
+	Place string   // an absolute path
 }
 
 // New starts a node. In the places of the directories scratch it has empty ones
@@ -107,8 +107,8 @@ func (n *Node) setUp(mounts []Mount, scratch []string) error {
 type Launch struct {
 	Path   string   // "/proc/self/exe" is this executable
 	Args   []string // with argv[0]
-	Env    []string
-	Dir    string
+	Env    []string // as environ(7), and nothing else
+	Dir    string   // its working directory
 	PID    int      // in the node's pid namespace
 	Filter Filter   // which of its calls are trapped
 	Output *os.File // its standard output and error

@@ -23,10 +23,10 @@ type Trap struct {
 
 // A Held is one system call that waits at its entry.
 type Held struct {
-	ID   uint64 // of the notification, unique for its trap
-	TID  int    // the calling thread, in the controller's pid namespace
-	Nr   int    // number of the system call
-	Args [6]uint64
+	ID   uint64    // of the notification, unique for its trap
+	TID  int       // the calling thread, in the controller's pid namespace
+	Nr   int       // number of the system call
+	Args [6]uint64 // as the registers had them
 	// Direct says that it was made by direct.Call of this executable.
 	Direct bool
 

@@ -11,10 +11,10 @@ import (
 // A Draw is all that the chance in one schedule comes from: with the same draw
 // and the same programs, a strategy makes the same schedule again, alone.
 type Draw struct {
-	Seed     uint64
-	Schedule int // number of the schedule in its search, from 0
-	Length   int // how many decisions the schedule is expected to have
-	Points   int // at how many of them a fault is expected to be on offer
+	Seed     uint64 // of the search
+	Schedule int    // number of the schedule in its search, from 0
+	Length   int    // how many decisions the schedule is expected to have
+	Points   int    // at how many of them a fault is expected to be on offer
 }
 
 func (d Draw) String() string {

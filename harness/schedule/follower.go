@@ -35,10 +35,10 @@ type Way struct {
 
 // A Stop is a decision on a Way.
 type Stop struct {
-	Options []Option
-	Taken   string
-	Barrier bool // its order with every other step matters
-	Done    execution
+	Options []Option  // what could be decided
+	Taken   string    // the option that was taken; "" is none of them
+	Barrier bool      // its order with every other step matters
+	Done    execution // the step that came of it
 }
 
 // A follower is the strategy of one schedule of an exhaustive search.

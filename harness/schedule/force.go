@@ -33,7 +33,7 @@ type Force struct {
 
 // A Divergence is a line of a tape that the programs do not follow.
 type Divergence struct {
-	File   string
+	File   string   // the tape's; "" where it was not read from one
 	Line   int      // number of the line in the file, or of the decision if there is no file, from 1
 	Wanted string   // what the line says
 	Got    string   // what was done instead of it; "" if it was never reached

@@ -23,6 +23,7 @@ const None = -1
 // A Search plans one schedule after the other, and learns from what came of
 // them. Several may be under way at once.
 type Search interface {
+	// Name is that of the catalogue.
 	Name() string
 	// Next plans a schedule. It is false when there is none to plan before
 	// Learn has told what came of those under way, or none any more.
@@ -51,7 +52,7 @@ type Player interface {
 // A Lesson is what a search learns from a schedule. It can be sent to another
 // process, as gob.
 type Lesson struct {
-	Decisions int
+	Decisions int  // how many the schedule had
 	Points    int  // at how many of them a fault was on offer; 0 where that says nothing of other schedules
 	Way       *Way // of a schedule of an exhaustive search, or nil
 }

@@ -15,7 +15,7 @@ type Entry struct {
 	Mode  fs.FileMode
 	Size  int64 // bytes
 	Nlink uint32
-	Mtime time.Time
+	Mtime time.Time // by the server's clock, or as a program set it
 }
 
 func (e entry) public() Entry {

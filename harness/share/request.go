@@ -151,9 +151,9 @@ func (m *Mount) Path(r *Request) string {
 
 // An Effect is what came of a request.
 type Effect struct {
-	Op        string
-	Errno     syscall.Errno // 0 where it succeeded
-	Footprint schedule.Footprint
+	Op        string             // the request's
+	Errno     syscall.Errno      // 0 where it succeeded
+	Footprint schedule.Footprint // what it read and wrote
 }
 
 // Answer carries a request out and replies. A caller that died meanwhile is no
