@@ -24,7 +24,7 @@ var claimFiles embed.FS
 // order of events is in which it comes true.
 type Claim struct {
 	ID       string
-	Says     string // the sentence
+	Says     string   // the sentence
 	Versions []string // of Mailman, for which it holds
 	Expected []string // see Observed
 	Tape     *schedule.Tape
@@ -223,9 +223,9 @@ func Names() []string {
 // An Observation is what came of a claim when it was tried.
 type Observation struct {
 	Claim
-	Observed  []string // see the function
-	OK        bool     // they are the expected ones
-	Problem   string   // why what was observed counts for nothing
+	Observed  []string         // see the function
+	OK        bool             // they are the expected ones
+	Problem   string           // why what was observed counts for nothing
 	Schedules int              // that were played
 	Decisions int              // of all of them
 	Seconds   float64          // real time
