@@ -48,7 +48,11 @@ func (w *World) addThread(p *Process, tid, inner int) *Thread {
 	if len(makers) > 0 {
 		t.maker = makers[0]
 	}
-	if b := p.host.births[inner]; b != nil {
+	b := p.host.births[inner]
+	if b == nil {
+		b = awaited(makers)
+	}
+	if b != nil {
 		t.maker, b.seen = b.maker, true
 	}
 	if t.maker != nil {

@@ -34,8 +34,9 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 			return w.forkProgram(p.host, h)
 		}
 	}
+	t.call.birth = b
 	if pid := chosenPID(t.tid, h); pid != 0 {
-		p.host.births[pid], t.call.birth = b, b
+		p.host.births[pid], b.known = b, true
 		return w.forkAs(p.host, fork{h, 0})
 	}
 	root := p.root()
@@ -44,16 +45,28 @@ func (w *World) fork(t *Thread, h *node.Held) error {
 		return w.forkAs(p.host, fork{h, 0})
 	}
 	pid := root.inner + root.forks
-	p.host.births[pid], t.call.birth = b, b
+	p.host.births[pid], b.known = b, true
 	return w.forkAs(p.host, fork{h, pid})
 }
 
-// A birth is what a fork that was asked for will make: by its pid it is known
-// whose child it is, also when several threads fork at once.
+// A birth is what a fork that was asked for will make: by its pid, where that is
+// known, it is known whose child it is, also when several threads fork at once.
 type birth struct {
 	maker *Thread
 	label string // of a process
+	known bool   // its pid is
 	seen  bool   // it has come about
+}
+
+// awaited is a birth that one of the threads has asked for, of which the pid is not
+// known, or nil.
+func awaited(makers []*Thread) *birth {
+	for _, t := range makers {
+		if t.call != nil && t.call.birth != nil && !t.call.birth.known && !t.call.birth.seen {
+			return t.call.birth
+		}
+	}
+	return nil
 }
 
 // A fork waits for the node's agent to set the pid that it will get; with 0 it

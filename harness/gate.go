@@ -23,7 +23,7 @@ type call struct {
 	refused  unix.Errno // the kernel's answer when it sends none of them
 	signal   *signal    // that it sends
 	forks    bool
-	birth    *birth // what it forks, if its pid is known
+	birth    *birth // what it forks
 	ordinary bool   // not on the share: it is not a decision
 
 	effects []share.Effect // what its requests did, once it was let happen
