@@ -206,7 +206,7 @@ const tablesHead = `# Planted bugs
 
 A search that finds nothing may be a search that is blind. So bugs can be
 planted in the programs (` + "`screwtape test --bugs NAME`" + `; those of the lock, the list
-and the master with the workload of that name), and each has to be found, in the
+and the master with the workloads lock, config and master), and each has to be found, in the
 set-up that it needs. *Schedules* is the number of the first schedule of the
 search with seed 1 that shows the bug. *Control* is the same search without the
 bug. What survives is a gap, or no bug, and the table says which. Bugs of the

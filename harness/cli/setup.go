@@ -42,7 +42,7 @@ func (s *setUp) define(all *pflag.FlagSet) {
 	f.Bool("inject", false, "a program on the last node puts the message in")
 	f.Bool("bad-name", false, "a file with a bad name lies in the queue")
 	f.Bool("save-bad", queue.SaveBad, "runners preserve what they cannot read")
-	f.String("bugs", "", "plant these bugs in the runners, a `list`; screwtape list bugs")
+	f.String("bugs", "", "plant these bugs in the programs, a `list`; docs/planted-bugs.md names them all")
 	f.String("nemesis", "", "what goes wrong, a `list` of: "+strings.Join(nemesisNames(), ", "))
 	f.Uint("crashes", uint(queue.Crashes), "at most so many crashes in a schedule")
 	f.String("promise", string(queue.Promise), "what must hold: "+join(check.Promises, ", "))
