@@ -172,8 +172,11 @@ func snapshot(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	n, _ := strconv.Atoi(args[0])
 	mark := ts.Getenv("MARK")
-	waitFor(ts, "processes", func() bool { return len(marked(mark)) == n })
-	c := crowd{pids: marked(mark)}
+	var c crowd
+	waitFor(ts, "processes", func() bool { // a program has the mark too until its exec
+		c.pids = marked(mark)
+		return len(c.pids) == n
+	})
 	own := namespace(os.Getpid())
 	for _, pid := range c.pids {
 		f, err := os.Open(fmt.Sprintf("/proc/%d/ns/pid", pid))
