@@ -37,8 +37,7 @@ type Cell struct {
 	How *schedule.Tape `json:"-"`
 }
 
-// Safe reports whether no second master came of the start, and no living one
-// lost its lock.
+// Safe reports whether no second master came of the start.
 func (c Cell) Safe() bool { return !slices.Contains(c.Anomalies, "split-brain") }
 
 // Delay says how long it takes until such a start succeeds. That a lock expires
