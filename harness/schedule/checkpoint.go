@@ -20,6 +20,8 @@ type checkpoint struct {
 	Bounded  int       `json:"bounded"`
 	Wide     int       `json:"wide,omitempty"`
 	Begun    int       `json:"begun"`
+	Scouts   int       `json:"scouts,omitempty"`
+	Scouted  int       `json:"scouted,omitempty"`
 	Over     bool      `json:"over"`
 	Lost     string    `json:"lost,omitempty"`
 }
@@ -27,7 +29,14 @@ type checkpoint struct {
 // MarshalJSON writes where the search is. Schedules that are under way are
 // written as not planned.
 func (x *Exhaustive) MarshalJSON() ([]byte, error) {
-	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.begun, x.over, x.lost})
+	flying := 0
+	for _, f := range x.underway {
+		if f.scout {
+			flying++
+		}
+	}
+	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.begun,
+		x.scouts + flying, x.scouted - flying, x.over, x.lost})
 }
 
 // heard is a copy of the tree below a point, without the branches that are under
@@ -66,7 +75,7 @@ func (x *Exhaustive) UnmarshalJSON(data []byte) error {
 		return errDamaged
 	}
 	*x = Exhaustive{bounds: c.Bounds, relation: *c.Relation, root: c.Root,
-		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, begun: c.Begun, over: c.Over, lost: c.Lost}
+		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, begun: c.Begun, scouts: c.Scouts, scouted: c.Scouted, over: c.Over, lost: c.Lost}
 	return nil
 }
 

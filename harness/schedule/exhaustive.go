@@ -37,9 +37,12 @@ import (
 type Exhaustive struct {
 	bounds   Bounds
 	relation relation
-	root     *point  // of the tree; nil before anything has been played
-	chosen   []trail // to be planned, in this order
-	underway []trail // planned and not heard of yet, oldest first
+	root     *point   // of the tree; nil before anything has been played
+	chosen   []trail  // to be planned, in this order
+	underway []flight // planned and not heard of yet, oldest first
+
+	scouts  int // schedules that are to be drawn at random before the search begins anew; see scout
+	scouted int // how many were, in all
 
 	traces, pruned, bounded, begun int
 	wide                           int // of bounded, faults that are not of one program
@@ -49,6 +52,12 @@ type Exhaustive struct {
 
 // NewExhaustive begins an exhaustive search.
 func NewExhaustive(b Bounds) *Exhaustive { return &Exhaustive{bounds: b} }
+
+// A flight is a schedule that is under way: to the end of a trail, or at random.
+type flight struct {
+	trail
+	scout bool
+}
 
 // A point is where a decision was made, and what was decided there.
 type point struct {
@@ -223,6 +232,12 @@ func (p *point) tried(option string) bool {
 // Next plans the schedule that goes to a point where something is left to be
 // tried, tries it, and then goes on as plainly as it can.
 func (x *Exhaustive) Next() (Plan, bool) {
+	if x.scouts > 0 {
+		x.scouts--
+		x.scouted++
+		x.underway = append(x.underway, flight{scout: true})
+		return Plan{Search: exhaustiveName, Beginning: &Beginning{Bounds: x.bounds, Scout: x.scouted}}, true
+	}
 	if len(x.chosen) == 0 && len(x.underway) == 0 && !x.over {
 		x.choose()
 	}
@@ -239,7 +254,7 @@ func (x *Exhaustive) Next() (Plan, bool) {
 			b.Sleep = at.asleep()
 		}
 	}
-	x.underway = append(x.underway, p)
+	x.underway = append(x.underway, flight{trail: p})
 	return Plan{Search: exhaustiveName, Beginning: b}, true
 }
 
@@ -294,7 +309,7 @@ func (x *Exhaustive) Learn(_ bool, l Lesson) {
 	if len(x.underway) == 0 {
 		return
 	}
-	p := x.underway[0]
+	now := x.underway[0]
 	x.underway = x.underway[1:]
 	var labels []int
 	for _, s := range l.Way.Stops {
@@ -304,19 +319,33 @@ func (x *Exhaustive) Learn(_ bool, l Lesson) {
 		}
 		labels = append(labels, id)
 	}
-	stale := len(p) > 0 && x.root != p[0].point
-	if !stale && !x.relation.grew {
+	p := now.trail
+	stale := now.scout || len(p) > 0 && x.root != p[0].point
+	switch {
+	case now.scout:
+		x.relation.watch(nil, l.Way.Stops)
+	case !stale && !x.relation.grew:
 		x.take(p, l.Way, labels)
 	}
 	if x.relation.grew {
 		x.relation.grew = false
 		x.chosen, x.root = nil, nil
 		if !stale {
+			x.scouts = min((x.traces+x.pruned)/scoutsIn, mostScouts)
 			x.traces, x.pruned, x.bounded, x.wide = 0, 0, 0, 0
 			x.begun++
 		}
 	}
 }
+
+// When the search begins anew, so many of the schedules that are lost by that are
+// played at random first. They are no part of the search: they go ahead to see what
+// else there is that steps can touch, which a search from the deepest point on may
+// come to last, so that it begins anew less often.
+const (
+	scoutsIn   = 4 // one in so many
+	mostScouts = 500
+)
 
 // take takes a way into the tree, from the last branch of the trail on.
 func (x *Exhaustive) take(p trail, w *Way, labels []int) {
@@ -325,7 +354,7 @@ func (x *Exhaustive) take(p trail, w *Way, labels []int) {
 		x.lose(p, w)
 	} else {
 		p = x.graft(p, w, labels)
-		if x.relation.watch(p, from, w.Stops); x.relation.grew {
+		if x.relation.watch(p[:from], w.Stops); x.relation.grew {
 			return
 		}
 		if w.Blocked == nil {

@@ -1,6 +1,9 @@
 package schedule
 
-import "slices"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // A Beginning is what a schedule of an exhaustive search is to begin with. What
 // comes then is decided on the way: as plainly as it can be, but nothing that
@@ -11,6 +14,7 @@ type Beginning struct {
 	Sleep  []event  // options of the last of these stops that are played elsewhere
 	Bounds Bounds
 	Clock  Clock
+	Scout  int // if not 0, nothing is taken from there, and all is decided at random, with this seed
 }
 
 // An event is an option that is played elsewhere, and the label of what it is.
@@ -51,9 +55,16 @@ type follower struct {
 	way    Way
 	free   bool // it does not matter any more what is decided
 	calm   canonical
+	rng    *rand.Rand // of a scout
 }
 
-func newFollower(b *Beginning) *follower { return &follower{Beginning: *b, rounds: rounds{}} }
+func newFollower(b *Beginning) *follower {
+	f := &follower{Beginning: *b, rounds: rounds{}}
+	if b.Scout != 0 {
+		f.rng = rand.New(rand.NewPCG(uint64(b.Scout), 0))
+	}
+	return f
+}
 
 // Pick repeats the beginning, and then takes the plainest option that is not
 // asleep.
@@ -124,8 +135,20 @@ func (f *follower) choose(next *stop) (string, bool) {
 	if len(awake) == 0 {
 		return "", false
 	}
+	if f.rng != nil {
+		return pickRandomly(f.rng, awake), true
+	}
 	i, _ := f.calm.Pick(awake)
 	return awake[max(i, 0)].Decision.String(), true
+}
+
+// pickRandomly picks one of the options, and now and then a fault.
+func pickRandomly(rng *rand.Rand, options []Option) string {
+	faultless := slices.DeleteFunc(slices.Clone(options), func(o Option) bool { return o.Fault() })
+	if len(faultless) > 0 && rng.IntN(8) > 0 {
+		options = faultless
+	}
+	return options[rng.IntN(len(options))].Decision.String()
 }
 
 // atTheEnd reports whether nothing can go on, so that a schedule can end there.

@@ -129,6 +129,9 @@ func (e execution) label() *label {
 		l.Text += "; after a delivery"
 		l.touch(writes, excuses)
 	}
+	if e.Step[0].timely() && !slices.Contains(e.Touched.Writes, moved) {
+		l.Text += "; late"
+	}
 	l.touch(reads, e.Touched.Reads...)
 	l.touch(adds, e.Touched.Adds...)
 	l.touch(writes, e.Touched.Writes...)
@@ -180,18 +183,22 @@ func (r *relation) learn(e execution) int {
 	return id
 }
 
-// watch notes which time stamps the steps of a schedule have seen, from one on.
-func (r *relation) watch(p trail, from int, stops []Stop) {
+// watch notes which time stamps the steps of a schedule have seen that came after
+// its beginning.
+func (r *relation) watch(beginning trail, stops []Stop) {
 	s := stamps{}
-	for i, at := range p {
-		if at.branch == nil || at.Did == nil {
+	for _, at := range beginning {
+		if at.Did != nil {
+			s.left(at.Did)
+		}
+	}
+	for _, stop := range stops {
+		if len(stop.Done.Step) == 0 {
 			continue
 		}
-		s.left(at.Did)
-		if i >= from {
-			if r.clock.see(s, stops[i-from].Done.Touched) {
-				r.forget()
-			}
+		s.left(stop.Done.label())
+		if r.clock.see(s, stop.Done.Touched) {
+			r.forget()
 		}
 	}
 }

@@ -493,7 +493,9 @@ func (t *toy) exhaust(x *Exhaustive, atOnce, most int) (ends map[string]bool, sc
 			if err != nil {
 				return ends, schedules, err
 			}
-			ends[end] = true
+			if f := p.(*follower); f.Scout == 0 {
+				ends[end] = true
+			}
 			schedules++
 		}
 		for _, p := range players {

@@ -123,6 +123,9 @@ func (t *toy) exploredTraces(x *Exhaustive) (traces map[string]bool, err error) 
 			begun, played, traces = x.begun, ways{}, map[string]bool{}
 			continue
 		}
+		if plan.Beginning.Scout != 0 {
+			continue
+		}
 		trace := traceOf(played.add(plan.Beginning, l.Way), x.relation.clock)
 		if l.Way.Blocked != nil {
 			continue
