@@ -20,7 +20,7 @@ type checkpoint struct {
 	Bounded  int       `json:"bounded"`
 	Wide     int       `json:"wide,omitempty"`
 	Begun    int       `json:"begun"`
-	Scouts   int       `json:"scouts,omitempty"`
+	Planned  int       `json:"planned"`
 	Scouted  int       `json:"scouted,omitempty"`
 	Over     bool      `json:"over"`
 	Lost     string    `json:"lost,omitempty"`
@@ -29,14 +29,14 @@ type checkpoint struct {
 // MarshalJSON writes where the search is. Schedules that are under way are
 // written as not planned.
 func (x *Exhaustive) MarshalJSON() ([]byte, error) {
-	flying := 0
+	scouts := 0
 	for _, f := range x.underway {
 		if f.scout {
-			flying++
+			scouts++
 		}
 	}
 	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.begun,
-		x.scouts + flying, x.scouted - flying, x.over, x.lost})
+		x.planned - len(x.underway), x.scouted - scouts, x.over, x.lost})
 }
 
 // heard is a copy of the tree below a point, without the branches that are under
@@ -75,7 +75,7 @@ func (x *Exhaustive) UnmarshalJSON(data []byte) error {
 		return errDamaged
 	}
 	*x = Exhaustive{bounds: c.Bounds, relation: *c.Relation, root: c.Root,
-		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, begun: c.Begun, scouts: c.Scouts, scouted: c.Scouted, over: c.Over, lost: c.Lost}
+		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, begun: c.Begun, planned: c.Planned, scouted: c.Scouted, over: c.Over, lost: c.Lost}
 	return nil
 }
 

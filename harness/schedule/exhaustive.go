@@ -41,8 +41,8 @@ type Exhaustive struct {
 	chosen   []trail  // to be planned, in this order
 	underway []flight // planned and not heard of yet, oldest first
 
-	scouts  int // schedules that are to be drawn at random before the search begins anew; see scout
-	scouted int // how many were, in all
+	planned int // schedules, of which
+	scouted int // were scouts: see scoutEvery
 
 	traces, pruned, bounded, begun int
 	wide                           int // of bounded, faults that are not of one program
@@ -232,8 +232,7 @@ func (p *point) tried(option string) bool {
 // Next plans the schedule that goes to a point where something is left to be
 // tried, tries it, and then goes on as plainly as it can.
 func (x *Exhaustive) Next() (Plan, bool) {
-	if x.scouts > 0 {
-		x.scouts--
+	if x.planned++; !x.over && x.planned%scoutEvery == 0 && x.scouted < mostScouts {
 		x.scouted++
 		x.underway = append(x.underway, flight{scout: true})
 		return Plan{Search: exhaustiveName, Beginning: &Beginning{Bounds: x.bounds, Scout: x.scouted}}, true
@@ -242,6 +241,7 @@ func (x *Exhaustive) Next() (Plan, bool) {
 		x.choose()
 	}
 	if len(x.chosen) == 0 {
+		x.planned--
 		return Plan{}, false
 	}
 	p := x.chosen[0]
@@ -320,7 +320,7 @@ func (x *Exhaustive) Learn(_ bool, l Lesson) {
 		labels = append(labels, id)
 	}
 	p := now.trail
-	stale := now.scout || len(p) > 0 && x.root != p[0].point
+	stale := len(p) > 0 && x.root != p[0].point
 	switch {
 	case now.scout:
 		x.relation.watch(nil, l.Way.Stops)
@@ -331,19 +331,18 @@ func (x *Exhaustive) Learn(_ bool, l Lesson) {
 		x.relation.grew = false
 		x.chosen, x.root = nil, nil
 		if !stale {
-			x.scouts = min((x.traces+x.pruned)/scoutsIn, mostScouts)
 			x.traces, x.pruned, x.bounded, x.wide = 0, 0, 0, 0
 			x.begun++
 		}
 	}
 }
 
-// When the search begins anew, so many of the schedules that are lost by that are
-// played at random first. They are no part of the search: they go ahead to see what
-// else there is that steps can touch, which a search from the deepest point on may
-// come to last, so that it begins anew less often.
+// One in so many schedules is a scout, up to so many in all: it is played at random,
+// and is no part of the search. It goes ahead to see what else there is that steps can
+// touch. A search from the deepest point on may come to that last, and begin anew with
+// nearly all of it done.
 const (
-	scoutsIn   = 4 // one in so many
+	scoutEvery = 4
 	mostScouts = 500
 )
 

@@ -21,6 +21,7 @@ type relation struct {
 	index  map[string]int
 	known  map[[2]int]bool // what depend has answered, the smaller number first
 	clock  Clock
+	coarse bool // labels do not tell which inode a step reads; see kind
 	grew   bool // an answer has become wrong
 }
 
@@ -68,6 +69,7 @@ func (c *Clock) see(s stamps, f Footprint) (grew bool) {
 // A label is what a step is.
 type label struct {
 	Text    string              `json:"text"`
+	Kind    string              `json:"kind,omitempty"` // of a label of the relation, what it is known by
 	Process string              `json:"process"`
 	Verb    string              `json:"verb"` // of its last decision
 	Names   []string            `json:"names,omitempty"`
@@ -168,7 +170,12 @@ func (l *label) merge(other *label) (grew bool) {
 // learn notes what an execution touched, and returns the number of its label.
 func (r *relation) learn(e execution) int {
 	l := e.label()
-	id, known := r.index[l.Text]
+	if !r.coarse && e.detours() {
+		r.coarse = true
+		r.forget()
+	}
+	l.Kind = r.kind(l)
+	id, known := r.index[l.Kind]
 	if !known {
 		id = len(r.labels)
 		r.add(l)
@@ -181,6 +188,35 @@ func (r *relation) learn(e execution) int {
 		r.forget()
 	}
 	return id
+}
+
+// kind is what a label is known by: what the step is, and the inodes whose
+// attributes or data it reads. That is a result, but one that only a change to the
+// inode itself can alter: whoever puts another in its place changes its link count.
+// So a third step that makes two others miss each other depends on the one that
+// changes the inode, and hides nothing. It is not so where paths can come to lead
+// elsewhere by other means; see detours.
+func (r *relation) kind(l *label) string {
+	var inodes []string
+	for x, how := range l.Touches {
+		if how&reads != 0 && (strings.HasPrefix(string(x), "a:") || strings.HasPrefix(string(x), "d:")) {
+			inodes = append(inodes, string(x))
+		}
+	}
+	if r.coarse {
+		inodes = nil
+	}
+	slices.Sort(inodes)
+	return strings.Join(append(inodes, l.Text), " ")
+}
+
+// detours reports whether a step went by a symbolic link, or changed where paths
+// lead, or for whom, other than by the entry at their end.
+func (e execution) detours() bool {
+	return slices.ContainsFunc(e.Touched.Reads, func(x Resource) bool { return strings.HasPrefix(string(x), "w:") }) ||
+		slices.ContainsFunc(e.Touched.Writes, func(x Resource) bool {
+			return strings.HasPrefix(string(x), "w:") || strings.HasPrefix(string(x), "p:")
+		})
 }
 
 // watch notes which time stamps the steps of a schedule have seen that came after
@@ -215,7 +251,7 @@ func (r *relation) add(l *label) {
 	if r.index == nil {
 		r.index, r.known = map[string]int{}, map[[2]int]bool{}
 	}
-	r.index[l.Text] = len(r.labels)
+	r.index[l.Kind] = len(r.labels)
 	r.labels = append(r.labels, l)
 }
 
@@ -298,11 +334,12 @@ func (l *label) signals(to *label) bool {
 type relationText struct {
 	Labels []*label `json:"labels"`
 	Clock  Clock    `json:"clock"`
+	Coarse bool     `json:"coarse,omitempty"`
 }
 
 // MarshalJSON writes the labels, and where it matters how late it is.
 func (r *relation) MarshalJSON() ([]byte, error) {
-	return json.Marshal(relationText{r.labels, r.clock})
+	return json.Marshal(relationText{r.labels, r.clock, r.coarse})
 }
 
 // UnmarshalJSON reads what MarshalJSON has written.
@@ -311,7 +348,7 @@ func (r *relation) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &text); err != nil {
 		return err
 	}
-	*r = relation{clock: text.Clock}
+	*r = relation{clock: text.Clock, coarse: text.Coarse}
 	for _, l := range text.Labels {
 		r.add(l)
 	}

@@ -77,6 +77,7 @@ func (f *front) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Stat
 	if !i.is(syscall.S_IFLNK) {
 		return nil, fuse.EINVAL
 	}
+	f.reads(resource("w", i))
 	return i.data, fuse.OK
 }
 
@@ -140,6 +141,9 @@ func (f *front) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName st
 	f.entered(from, oldName)
 	f.entered(to, newName)
 	f.writes(resource("a", r.source))
+	if r.source.isDir() {
+		f.writes(resource("w", r.source))
+	}
 	if r.target != nil {
 		f.writes(resource("a", r.target))
 		if r.target.isDir() {

@@ -25,6 +25,7 @@ type method struct {
 	//	d:INO       data, and how long it is
 	//	a:INO       attributes that change with use: size, link count, times
 	//	t:INO       all time stamps at once, which nothing reads: older ones are gone
+	//	w:INO       where the way through it leads: of a symbolic link, or a directory
 	//	p:INO       mode and owner, which checks of permission read
 	//	k:INO       locks
 	//
@@ -61,10 +62,10 @@ var methods = []method{
 	{"Mkdir", Pass, "ep", "elad"},
 	{"Unlink", Pass, "ep", "ela"},
 	{"Rmdir", Pass, "elp", "ela"},
-	{"Rename", Pass, "elp", "ela"},
+	{"Rename", Pass, "elp", "elaw"},
 	{"Link", Pass, "ep", "ela"},
 	{"Symlink", Pass, "ep", "elad"},
-	{"Readlink", Pass, "", ""}, // a target never changes
+	{"Readlink", Pass, "w", ""}, // a target never changes
 
 	// Attributes.
 	{"GetAttr", Pass, "epa", ""},

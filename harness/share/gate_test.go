@@ -18,7 +18,7 @@ func TestEveryMethodHasItsClassAndFootprint(t *testing.T) {
 		}
 		inTable[m.name] = true
 		for _, kind := range m.reads + m.writes {
-			if !strings.ContainsRune("eladtpk", kind) {
+			if !strings.ContainsRune("eladtpkw", kind) {
 				t.Errorf("%s: unknown kind of resource %q", m.name, kind)
 			}
 		}
