@@ -164,10 +164,10 @@ func TestTimeLeft(t *testing.T) {
 		p    harness.Progress
 	}{
 		{"time left: not to be estimated yet", harness.Progress{Explored: 0.5, Resumed: 0.5, Elapsed: time.Minute}},
-		{"estimated time left: at least 3m0s", harness.Progress{Explored: 0.25, Elapsed: time.Minute}},
-		{"estimated time left: at least 2m0s", harness.Progress{Explored: 0.5, Resumed: 0.25, Elapsed: time.Minute}},
-		{"estimated time left: at least 1m30s", harness.Progress{Explored: 0.25, Elapsed: time.Minute, Since: 30 * time.Second}}, // it began anew
-		{"estimated time left: more than a year", harness.Progress{Explored: 1e-9, Elapsed: time.Minute}},
+		{"time left, roughly estimated: 3m0s", harness.Progress{Explored: 0.25, Elapsed: time.Minute}},
+		{"time left, roughly estimated: 2m0s", harness.Progress{Explored: 0.5, Resumed: 0.25, Elapsed: time.Minute}},
+		{"time left, roughly estimated: 1m30s", harness.Progress{Explored: 0.25, Elapsed: time.Minute, Since: 30 * time.Second}}, // it began anew
+		{"time left, roughly estimated: more than a year", harness.Progress{Explored: 1e-9, Elapsed: time.Minute}},
 	} {
 		if got := timeLeft(c.p); got != c.want {
 			t.Errorf("%+v: %s", c.p, got)

@@ -113,9 +113,9 @@ func timeLeft(p harness.Progress) string {
 	left := (p.Elapsed - p.Since).Seconds() * (1 - p.Explored) / done
 	const year = 365 * 24 * 3600
 	if left > year {
-		return "estimated time left: more than a year"
+		return "time left, roughly estimated: more than a year"
 	}
-	return fmt.Sprintf("estimated time left: at least %v", (time.Duration(left) * time.Second).Round(time.Second))
+	return fmt.Sprintf("time left, roughly estimated: %v", (time.Duration(left) * time.Second).Round(time.Second))
 }
 
 func found(kinds []string) string {
