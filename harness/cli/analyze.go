@@ -333,7 +333,7 @@ func storePath(t *harness.Test, name string) string {
 	return path.Join("/shared", name)
 }
 
-// restarts is how often the engine starts a program that ends by itself.
+// restarts is how often the controller starts a program that ends by itself.
 const restarts = 10
 
 // down are the programs that ended by themselves too often.
