@@ -21,7 +21,8 @@ var (
 )
 
 // Do changes the state as a command says: add MEMBER, remove MEMBER, set KEY
-// VALUE, hold MESSAGE, handle ID. It gives what the command prints.
+// VALUE, hold MESSAGE, handle ID. It gives what the command prints, or the error
+// with which it is refused.
 func (l *List) Do(command []string) (string, error) {
 	args := append(slices.Clone(command), "", "", "")
 	switch members := l.State.Members(); args[0] {

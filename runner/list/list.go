@@ -53,7 +53,8 @@ func (l *List) has(bug string) bool { return l.profile.Bugs.Has(bug) }
 
 func (l *List) file(name string) string { return l.dir + "/" + name }
 
-// Lock takes the list's lock and loads what has changed since the last time.
+// Lock takes the list's lock and loads what has changed since the last time. Errors
+// are those of the lock, such as lock.ErrTimeOut, and of Load.
 func (l *List) Lock(timeout time.Duration) error {
 	if l.lock != nil {
 		if err := l.lock.Lock(timeout); err != nil {
@@ -83,7 +84,7 @@ func (l *List) Unlock() {
 // cannot be read. A file that is not newer than what was read last is not read
 // again. That compares the local clock with the file's time of modification,
 // which is the file server's: by a clock that is ahead a save of somebody else
-// is not seen.
+// is not seen. Where no file can be read it is ErrNoState.
 func (l *List) Load() error {
 	names := []string{"config.pck", "config.pck.last", "config.db", "config.db.last"}
 	if l.has("last-first") {
@@ -166,7 +167,8 @@ func (l *List) repair() error {
 	return nil
 }
 
-// Save writes the state, if the lock is still ours, and then the requests.
+// Save writes the state, if the lock is still ours, and then the requests. It is
+// lock.ErrNotLocked, and nothing is written, where the lock is not ours any more.
 func (l *List) Save() error {
 	if l.has("unlock-before-save") {
 		l.Unlock()

@@ -68,7 +68,7 @@ func (s State) Encode() ([]byte, error) { return pickle.EncodeMetadata(pickle.Me
 // errDamaged is what a file that holds no state is.
 var errDamaged = errors.New("bad pickle data")
 
-// Decode reads a pickle.
+// Decode reads a pickle. One that is cut off is pickle.ErrTruncated.
 func Decode(data []byte) (s State, err error) {
 	defer func() { // the unpickler is given damaged files
 		if recover() != nil {

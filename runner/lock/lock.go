@@ -91,7 +91,8 @@ func New(v Variant, path string, lifetime time.Duration, log func(line string)) 
 }
 
 // Lock takes the lock. It waits while another holds it, for ever if timeout is
-// 0, and breaks it when its end is long enough past.
+// 0, and breaks it when its end is long enough past. Errors are ErrTimeOut,
+// ErrAlreadyLocked, and those of the calls.
 func (l *File) Lock(timeout time.Duration) error {
 	var deadline time.Time
 	if timeout > 0 {
@@ -235,7 +236,8 @@ func (l *File) Locked() bool {
 	return l.links() == 2 && l.read() == l.claim
 }
 
-// Refresh gives the lock a new lifetime, if it is ours.
+// Refresh gives the lock a new lifetime, if it is ours, and is ErrNotLocked
+// otherwise.
 func (l *File) Refresh() error {
 	if l.has("refresh-never") {
 		if l.read() != l.claim {
@@ -249,7 +251,7 @@ func (l *File) Refresh() error {
 	return nil
 }
 
-// Unlock lets the lock go. One that is not ours is an error, unless it does not
+// Unlock lets the lock go. One that is not ours is ErrNotLocked, unless it does not
 // matter; then only our claim goes.
 func (l *File) Unlock(matters bool) error {
 	ours := l.Locked()
@@ -270,7 +272,8 @@ func (l *File) claimOf(pid int) string {
 }
 
 // TransferTo gives the lock to another process of this node, which is to call
-// TakePossession. Meanwhile L is an empty file with three links.
+// TakePossession. Meanwhile L is an empty file with three links. Errors are
+// ErrNotLocked, where another has taken it meanwhile, and those of the calls.
 func (l *File) TransferTo(pid int) error {
 	l.touch(l.claim)
 	old := l.read()

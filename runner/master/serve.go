@@ -34,7 +34,8 @@ type master struct {
 	born      int
 }
 
-// Serve is the master as the child of Start: it waits to be given the lock.
+// Serve is the master as the child of Start: it waits to be given the lock. Its
+// result is the exit status.
 func Serve(o Options) int {
 	w := wayOf(o.Profile)
 	l := lock.New(w.variant, o.lockFile(w), lifetime, o.Log)
@@ -198,7 +199,7 @@ func exited(s syscall.WaitStatus) syscall.Signal {
 
 // Signal is "mailmanctl stop" (SIGTERM), "restart" (SIGINT) and "reopen"
 // (SIGHUP): the signal goes to the process of this host that has the number in
-// the pid file, whichever host's that is.
+// the pid file, whichever host's that is. Its result is the exit status.
 func Signal(o Options, sig syscall.Signal) int {
 	file := o.Dir + "/data/" + wayOf(o.Profile).pidFile
 	data, err := sys.ReadFile(file, 0)
