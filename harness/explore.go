@@ -356,7 +356,8 @@ func (w *World) again(r *Result, end uint64) (divergence string, err error) {
 	return "", nil
 }
 
-// Replay plays a tape.
+// Replay plays a tape; errors are as those of Play, a *schedule.Divergence where the
+// programs did not do what it says.
 func (w *World) Replay(t *schedule.Tape, o Options) (*Result, error) {
 	return w.Play(schedule.Replay(t), o)
 }

@@ -34,7 +34,7 @@ func SearchNames() []string {
 }
 
 // NewSearch returns the search of that name. What it does is the same for the
-// same seed.
+// same seed. A name that is not among SearchNames is an error.
 func NewSearch(name string, seed uint64) (Search, error) {
 	switch {
 	case name == exhaustiveName:
