@@ -44,6 +44,8 @@ type Progress struct {
 	// began anew, and after what Elapsed that was.
 	Explored, Resumed float64
 	Since             time.Duration
+	// Open is at how many points of it choices are known to be left.
+	Open int
 	// Doing is what is done between two schedules, or "".
 	Doing string
 }
@@ -142,6 +144,7 @@ type exploration struct {
 	began      time.Time
 	stale      int     // schedules since the last new trace
 	explored   float64 // see Progress, as of the last batch
+	open       int     // the same
 	resumed    float64 // see Progress
 	since      time.Duration
 	begun      int // how often the search began anew, as of then
@@ -172,6 +175,7 @@ func (s *exploration) batch() error {
 
 // estimate takes in how far an exhaustive search has come after so long.
 func (s *exploration) estimate(a schedule.Account, elapsed time.Duration) {
+	s.open = a.Open
 	if s.explored = a.Explored; a.Begun > s.begun {
 		s.begun, s.resumed, s.since = a.Begun, 0, elapsed
 	}
@@ -252,7 +256,7 @@ func (s *exploration) take(p *played) error {
 // tell tells how far the search has come, and what is done between two schedules.
 func (s *exploration) tell(doing string) {
 	if s.Progress != nil {
-		s.Progress(Progress{s.out.Schedules, s.out.Coverage.Traces(), s.out.kinds(), time.Since(s.began), s.explored, s.resumed, s.since, doing})
+		s.Progress(Progress{s.out.Schedules, s.out.Coverage.Traces(), s.out.kinds(), time.Since(s.began), s.explored, s.resumed, s.since, s.open, doing})
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"screwtape/harness/share"
 )
 
-// footprint is what the step has read and written, where it was so late before. The kernel asks for the
-// attributes of directories that it only walks through; those are not the
-// program's doing, so a GETATTR counts only for a call that is about
+// footprint is what the step has read and written, before which it was so late. The
+// kernel asks for the attributes of directories that it only walks through; those are
+// not the program's doing, so a GETATTR counts only for a call that is about
 // attributes, or executes: of a file that nobody may execute the kernel asks
 // for nothing more.
 func (w *World) footprint(d schedule.Decision, before time.Duration) schedule.Footprint {

@@ -163,11 +163,11 @@ func TestTimeLeft(t *testing.T) {
 		want string
 		p    harness.Progress
 	}{
-		{"time left: not to be estimated yet", harness.Progress{Explored: 0.5, Resumed: 0.5, Elapsed: time.Minute}},
-		{"time left, roughly estimated: 3m0s", harness.Progress{Explored: 0.25, Elapsed: time.Minute}},
-		{"time left, roughly estimated: 2m0s", harness.Progress{Explored: 0.5, Resumed: 0.25, Elapsed: time.Minute}},
-		{"time left, roughly estimated: 1m30s", harness.Progress{Explored: 0.25, Elapsed: time.Minute, Since: 30 * time.Second}}, // it began anew
-		{"time left, roughly estimated: more than a year", harness.Progress{Explored: 1e-9, Elapsed: time.Minute}},
+		{"choices left at 9 points", harness.Progress{Open: 9, Explored: 0.5, Resumed: 0.5, Elapsed: time.Minute}},
+		{"choices left at 9 points: roughly 3m0s, and more where they lead to others", harness.Progress{Open: 9, Explored: 0.25, Elapsed: time.Minute}},
+		{"choices left at 9 points: roughly 2m0s, and more where they lead to others", harness.Progress{Open: 9, Explored: 0.5, Resumed: 0.25, Elapsed: time.Minute}},
+		{"choices left at 9 points: roughly 1m30s, and more where they lead to others", harness.Progress{Open: 9, Explored: 0.25, Elapsed: time.Minute, Since: 30 * time.Second}}, // it began anew
+		{"choices left at 9 points: roughly more than a year", harness.Progress{Open: 9, Explored: 1e-9, Elapsed: time.Minute}},
 	} {
 		if got := timeLeft(c.p); got != c.want {
 			t.Errorf("%+v: %s", c.p, got)

@@ -103,19 +103,19 @@ func (p *progress) show(now harness.Progress) {
 	p.tell(now.Elapsed, text)
 }
 
-// timeLeft says how long an exhaustive search may still take, going on as it
-// has; see schedule.Account.
+// timeLeft says what an exhaustive search is known to have left, and how long that
+// may take, going on as it has; see schedule.Account.
 func timeLeft(p harness.Progress) string {
 	done := p.Explored - p.Resumed
 	if done <= 0 {
-		return "time left: not to be estimated yet"
+		return fmt.Sprintf("choices left at %d points", p.Open)
 	}
 	left := (p.Elapsed - p.Since).Seconds() * (1 - p.Explored) / done
 	const year = 365 * 24 * 3600
 	if left > year {
-		return "time left, roughly estimated: more than a year"
+		return fmt.Sprintf("choices left at %d points: roughly more than a year", p.Open)
 	}
-	return fmt.Sprintf("time left, roughly estimated: %v", (time.Duration(left) * time.Second).Round(time.Second))
+	return fmt.Sprintf("choices left at %d points: roughly %v, and more where they lead to others", p.Open, (time.Duration(left) * time.Second).Round(time.Second))
 }
 
 func found(kinds []string) string {

@@ -37,7 +37,7 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 	if out.Exhaustive != nil {
 		fmt.Fprintln(w, out.Exhaustive)
 		if e := out.Exhaustive.Explored; e > 0 && e < 1 {
-			fmt.Fprintf(w, "estimated: %.2g %% of all schedules, at most\n", 100*e)
+			fmt.Fprintf(w, "roughly %.2g %% of the schedules that are known to be there\n", 100*e)
 		}
 	} else {
 		fmt.Fprintf(w, "%s; by Good and Turing's estimate the next schedule is a new one with a chance of %.2g\n",

@@ -142,6 +142,7 @@ type Account struct {
 	Pruned   int     // schedules that turned out on their way to be such an equal
 	Bounded  int     // choices that were left out since they are beyond the bounds
 	Begun    int     // how often the search began anew, since more depends on each other than was known
+	Open     int     // points at which choices are known to be left, or are being tried
 	Explored float64 // an estimate of the share of all schedules that was played
 	Complete bool    // nothing is left
 	Why      string  // or why not
@@ -149,14 +150,14 @@ type Account struct {
 
 // Account says how far the search has come.
 func (x *Exhaustive) Account() Account {
-	a := Account{Traces: x.traces, Pruned: x.pruned, Bounded: x.bounded, Begun: x.begun, Explored: x.root.explored()}
+	a := Account{Traces: x.traces, Pruned: x.pruned, Bounded: x.bounded, Begun: x.begun, Open: x.root.open(), Explored: x.root.explored()}
 	switch {
 	case x.lost != "":
 		a.Why = x.lost
 	case !x.over && x.root == nil:
 		a.Why = "it was ended at its beginning"
 	case !x.over:
-		a.Why = fmt.Sprintf("it was ended with choices left at %d points", x.root.open())
+		a.Why = fmt.Sprintf("it was ended with choices left at %d points", a.Open)
 	case x.wide > 0:
 		a.Why = fmt.Sprintf("faults of a whole node, or of the server, could have come %d times, and are tried by the other strategies alone", x.wide)
 	case x.bounded > 0:

@@ -11,7 +11,10 @@ import (
 // not of what came of them: what a rename touches that finds nothing is also what
 // the same rename touches where it succeeds. A relation over what each single
 // execution touched would be smaller, and lose traces: a third step can make two
-// others fail that would have met.
+// others fail that would have met. Two results are told apart all the same, since no
+// third step can hide anything by them: which inode a step reads (see kind), and
+// whether a wake-up moves the time. It does unless something that it depends on has
+// moved it already.
 //
 // What a step can touch is learnt from all its executions. When that turns two
 // steps dependent that were taken for independent, what was searched under the

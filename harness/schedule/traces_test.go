@@ -184,3 +184,26 @@ func TestEveryTraceOfAnyPrograms(t *testing.T) {
 		}
 	})
 }
+
+// Labels tell which inode a step reads, until paths can change by more than the entry
+// at their end.
+func TestDetours(t *testing.T) {
+	stat := func(inode Resource, more ...Resource) execution {
+		return execution{
+			Step:    []Decision{{Process: "a/p", Verb: "stat", Names: []string{"x"}, Outcome: "ok"}},
+			Touched: Footprint{Reads: append(more, "e:x", inode)},
+		}
+	}
+	for _, detour := range []Footprint{{Reads: []Resource{"w:7"}}, {Writes: []Resource{"w:7"}}, {Writes: []Resource{"p:7"}}} {
+		var r relation
+		one, two := r.learn(stat("a:1")), r.learn(stat("a:2"))
+		write := r.learn(execution{Step: []Decision{{Process: "b/p", Verb: "write", Names: []string{"x"}}}, Touched: Footprint{Writes: []Resource{"a:1"}}})
+		if one == two || !r.depend(one, write) || r.depend(two, write) {
+			t.Errorf("stats of two inodes are %d and %d", one, two)
+		}
+		r.learn(execution{Step: []Decision{{Process: "b/p", Verb: "call"}}, Touched: detour})
+		if one, two := r.learn(stat("a:1")), r.learn(stat("a:2")); one != two || !r.depend(two, write) || !r.grew {
+			t.Errorf("%v: stats of two inodes are %d and %d; begins anew: %v", detour, one, two, r.grew)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"screwtape/harness/schedule"
 )
 
 func TestEveryMethodHasItsClassAndFootprint(t *testing.T) {
@@ -113,6 +115,42 @@ func TestClasses(t *testing.T) {
 		a.Answer(lock(a, opSetlk, fa, 7, flags, syscall.F_UNLCK))
 		if !b.Ready(wait) {
 			t.Error("a lock that was given up is not ready")
+		}
+	}
+}
+
+// What a search goes by beside conflicts: that all time stamps are set anew, and that
+// paths can come to lead elsewhere.
+func TestStampsAndWays(t *testing.T) {
+	c := newCaller(t, testStore(t), "shared")
+	rename := func(from, to string) Effect {
+		return c.Answer(c.request(raw(struct {
+			fuse.InHeader
+			Newdir uint64
+		}{c.header(12, 1), 1}, from, to)))
+	}
+	touch := func(valid uint32) Effect {
+		in := fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{InHeader: c.header(4, c.lookup("g")), Valid: valid}}
+		return c.Answer(c.request(raw(in)))
+	}
+	has := func(e Effect, kind string) bool {
+		return slices.ContainsFunc(slices.Concat(e.Footprint.Reads, e.Footprint.Writes), func(r schedule.Resource) bool { return strings.HasPrefix(string(r), kind) })
+	}
+	for _, tc := range []struct {
+		name string
+		e    Effect
+		kind string
+		want bool
+	}{
+		{"a directory is renamed", rename("dir", "other"), "w:", true},
+		{"a file is renamed", rename("f", "h"), "w:", false},
+		{"a symbolic link is made", c.Answer(c.request(raw(c.header(6, 1), "link", "g"))), "w:", false},
+		{"it is read", c.Answer(c.request(raw(c.header(5, c.lookup("link"))))), "w:", true},
+		{"both times are set", touch(fuse.FATTR_ATIME | fuse.FATTR_MTIME), "t:", true},
+		{"one time is set", touch(fuse.FATTR_MTIME), "t:", false},
+	} {
+		if tc.e.Errno != 0 || has(tc.e, tc.kind) != tc.want {
+			t.Errorf("%s: %v, %+v", tc.name, tc.e.Errno, tc.e.Footprint)
 		}
 	}
 }
