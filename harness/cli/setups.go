@@ -152,6 +152,9 @@ func (o *setUpsOptions) try(ctx context.Context, c *command, run *results.Run, s
 	}
 	defer w.Close()
 	tried.Schedules, tried.Traces, tried.Complete, tried.Residual = out.Schedules, out.Coverage.Traces(), out.Complete(), out.Coverage.Residual()
+	if tried.Complete {
+		tried.Traces = out.Exhaustive.Traces
+	}
 	tried.Injected, tried.Seconds = out.Faults, out.Seconds
 	report.Schedules += out.Schedules
 	report.Traces += tried.Traces

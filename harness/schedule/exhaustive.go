@@ -154,6 +154,8 @@ func (x *Exhaustive) Account() Account {
 	switch {
 	case x.lost != "":
 		a.Why = x.lost
+	case !x.over && x.root == nil && x.begun > 0:
+		a.Why = "it was ended as it began anew"
 	case !x.over && x.root == nil:
 		a.Why = "it was ended at its beginning"
 	case !x.over:
