@@ -27,7 +27,7 @@ func (w *World) start(p *Process) error {
 		wr.Close()
 		return err
 	}
-	p.life = life{alive: true, starting: true, timed: p.program.Timed, inner: pidsOfProgram*(p.index+1) + pidsOfStart*p.starts}
+	p.life = life{alive: true, starting: true, timed: p.program.Timed, inner: pidsOfProgram*cmp.Or(p.program.Pids, p.index+1) + pidsOfStart*p.starts}
 	p.starts++
 	if p.program.Fork != "" {
 		p.unborn = wr

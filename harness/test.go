@@ -88,6 +88,13 @@ type Program struct {
 	// and keeps nothing of what it did: nothing that it does tells its second
 	// start from its first.
 	Numberless bool
+	// Anew is for a program that remembers what it did, in memory or in files
+	// that it keeps open: it is started anew for each schedule.
+	Anew bool
+	// Pids is which pids the program has on its node, from 1: those of programs
+	// of different nodes with the same number here are the same, as they can be on
+	// any two hosts. 0 are pids that no other program of the test has.
+	Pids int
 }
 
 // Label is how tapes name the program's process: NODE/NAME.

@@ -83,11 +83,13 @@ type Claim struct {
 // A Cell is one cell of the master workload's truth table.
 type Cell struct {
 	Profile   string   `json:"profile"`
-	Flag      string   `json:"flag"`    // the start, as "start -s"
-	Holder    string   `json:"holder"`  // who holds the lock
-	Outcome   string   `json:"outcome"` // what came of the start
-	Exit      int      `json:"exit"`    // its exit code; -1 where it runs on as the master
-	Removed   []string `json:"removed"` // files that it took away
+	Flag      string   `json:"flag"`     // the start, as "start -s"
+	Holder    string   `json:"holder"`   // who holds the lock
+	Outcome   string   `json:"outcome"`  // what came of the start
+	Help      string   `json:"help"`     // what the help text says of such a start, in our words
+	Promised  string   `json:"promised"` // the outcome that follows from that
+	Exit      int      `json:"exit"`     // its exit code; -1 where it runs on as the master
+	Removed   []string `json:"removed"`  // files that it took away
 	Anomalies []string `json:"anomalies"`
 	Delay     string   `json:"delay"`   // until such a start succeeds
 	Control   string   `json:"control"` // a cell of the version that comes out the other way

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"screwtape/runner/bounce"
 	"screwtape/runner/list"
 	"screwtape/runner/lock"
 	"screwtape/runner/pickle"
@@ -15,13 +16,15 @@ import (
 )
 
 // goesTo is the queue into which messages go from the runner's own: those of out
-// only when their delivery is deferred.
+// only when their delivery is deferred, and bounces nowhere.
 func (r *queueRunner) goesTo() string {
 	switch r.name {
 	case queue.Out:
 		return queue.Retry
 	case queue.Retry:
 		return queue.Out
+	case queue.Bounces:
+		return ""
 	}
 	return r.profile.Queues[slices.Index(r.profile.Queues, r.name)+1]
 }
@@ -43,6 +46,8 @@ func (r *queueRunner) dispose(base string, entry pickle.Entry) (again bool, err 
 		return false, r.outgoing(base, entry)
 	case r.name == queue.Retry:
 		return r.giveBack(entry)
+	case r.name == queue.Bounces:
+		return false, r.bounced(base, entry)
 	case r.name == queue.In && l != nil:
 		return r.incoming(l, entry)
 	case r.name == queue.Pipeline && r.lists != "": // of its list's members there is one
@@ -70,8 +75,13 @@ func (r *queueRunner) openList(entry pickle.Entry) (*list.List, error) {
 	if !ok {
 		return nil, list.ErrNoState
 	}
-	l := list.Open(r.profile, r.lists+"/"+name, r.locks+"/"+name+".lock", r.lifetime, r.log)
+	l := r.list(name)
 	return l, l.Load()
+}
+
+// list is the list of this name, of which nothing is read yet.
+func (r *queueRunner) list(name string) *list.List {
+	return list.Open(r.profile, r.lists+"/"+name, r.locks+"/"+name+".lock", r.lifetime, r.log)
 }
 
 // listPatience is how long the incoming runner waits for a list's lock.
@@ -138,6 +148,19 @@ func (r *queueRunner) giveBack(entry pickle.Entry) (again bool, err error) {
 		return true, nil
 	}
 	return false, r.handOn(entry)
+}
+
+// bounced is the bounce runner's work: it notes whom mail came back from. (What
+// the original does with a bounce that names nobody is not among the facts that
+// were checked; here it is logged, and that is all.)
+func (r *queueRunner) bounced(base string, entry pickle.Entry) error {
+	address := bounce.Address(entry.Text)
+	if address == "" {
+		r.log("a bounce that names no address: " + base)
+		return nil
+	}
+	name, _ := entry.Meta[r.profile.ListKey].(string) // openList has found it
+	return r.events.Add(name, address)
 }
 
 // deliverUntaken is the bug deliver-before-rename.

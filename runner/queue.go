@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"screwtape/runner/bounce"
 	"screwtape/runner/list"
 	"screwtape/runner/pickle"
 	"screwtape/runner/profile"
@@ -33,7 +34,8 @@ type queueRunner struct {
 	lifetime  time.Duration // of these
 	queue     *queue.Switchboard
 	shunt     *queue.Switchboard
-	to        *queue.Switchboard // see goesTo
+	to        *queue.Switchboard // see goesTo; nil: nowhere
+	events    *bounce.Events     // of the queue bounces; nil in others
 	collector collector
 }
 
@@ -48,6 +50,7 @@ func queueMain(args []string) int {
 	untilEmpty := fs.Bool("until-empty", false, "end when a listing is empty")
 	lists := fs.String("lists", "", "the `directory` of the lists; \"\" delivers to whom the entry names, and looks no list up")
 	locks := fs.String("locks", "/shared/locks", "the `directory` of the lists' locks")
+	data := fs.String("data", "/shared/data", "the `directory` of bounce events")
 	lifetime := fs.Duration("list-lock-lifetime", list.Lifetime, "LIST_LOCK_LIFETIME")
 	port := fs.Uint("smtp-port", 25, "the mail server's port on 127.0.0.1")
 	p, status, ok := c.parse(fs, args)
@@ -58,8 +61,12 @@ func queueMain(args []string) int {
 		say("runner: " + p.Name + " always preserves bad messages; leave out --save-bad=false")
 		return exitUsage
 	}
-	if !slices.Contains(p.Queues, c.queue) {
-		say("runner: no runner serves a queue " + c.queue + "; there are " + strings.Join(p.Queues, ", "))
+	if served := queue.Served(p); !slices.Contains(served, c.queue) {
+		say("runner: no runner serves a queue " + c.queue + "; there are " + strings.Join(served, ", "))
+		return exitUsage
+	}
+	if c.queue == queue.Bounces && *lists == "" {
+		say("runner: bounces are counted in the lists; say by --lists where they lie")
 		return exitUsage
 	}
 	p.SaveBad = *saveBad
@@ -69,6 +76,9 @@ func queueMain(args []string) int {
 		return die(p, err)
 	}
 	r.lists, r.locks, r.lifetime = *lists, *locks, *lifetime
+	if c.queue == queue.Bounces {
+		r.events = bounce.Open(*data, p.Bugs)
+	}
 	r.send = func(from string, to []string, text []byte) error {
 		return send(uint16(*port), from, to, text)
 	}
@@ -110,15 +120,17 @@ func (r *queueRunner) openOthers() (err error) {
 	if r.shunt, err = r.open(queue.Shunt); err != nil {
 		return err
 	}
-	r.to, err = r.open(r.goesTo())
+	if to := r.goesTo(); to != "" {
+		r.to, err = r.open(to)
+	}
 	return err
 }
 
 func (r *queueRunner) has(bug string) bool { return r.profile.Bugs.Has(bug) }
 
 // run is the loop: a listing, each entry on it, and a sleep if there was none.
-// It looks for a stop signal after each entry, and after the list; its result is
-// the exit status.
+// After each entry, and after the list, it does what is due from time to time, and
+// looks for a stop signal; its result is the exit status.
 func (r *queueRunner) run(once, untilEmpty bool) int {
 	for {
 		bases, err := r.queue.Files(".pck")
@@ -130,9 +142,15 @@ func (r *queueRunner) run(once, untilEmpty bool) int {
 			if !r.serve(base) {
 				continue // as in the original, no look for a stop here
 			}
+			if err := r.periodic(); err != nil {
+				return die(r.profile, err)
+			}
 			if sys.Stopped() != 0 {
 				break
 			}
+		}
+		if err := r.periodic(); err != nil {
+			return die(r.profile, err)
 		}
 		if sig := sys.Stopped(); sig != 0 {
 			return int(sig)
@@ -210,4 +228,14 @@ func (r *queueRunner) setAside(base string, entry pickle.Entry, err error) {
 	}
 	r.log("SHUNTING: " + shunted)
 	r.queue.Finish(base, false)
+}
+
+// periodic is what the runner does besides, when its time has come or when it has
+// been told to stop: that of the queue bounces counts what it has collected. (That
+// it does so at a stop is assumed.) An error ends the runner.
+func (r *queueRunner) periodic() error {
+	if r.events == nil || !r.events.Due() && sys.Stopped() == 0 {
+		return nil
+	}
+	return r.events.Count(r.list)
 }

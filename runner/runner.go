@@ -28,6 +28,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"screwtape/runner/bounce"
 	"screwtape/runner/profile"
 	"screwtape/runner/queue"
 	"screwtape/runner/sys"
@@ -170,7 +171,11 @@ func (c *common) parse(fs *flag.FlagSet, args []string) (p profile.Profile, stat
 	}
 	p, err := profile.Get(c.profile)
 	if err == nil {
-		p.Bugs, err = profile.ParseBugs(c.bugs)
+		bugs := profile.Bugs
+		if c.queue == queue.Bounces {
+			bugs = bounce.Bugs
+		}
+		p.Bugs, err = profile.ParseSet(c.bugs, bugs)
 	}
 	if err != nil {
 		say("runner: " + err.Error())

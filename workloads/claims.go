@@ -145,6 +145,7 @@ var catalogue = []struct {
 	{"lock", keys((*LockConfig).options), from(ParseLock, NewLock)},
 	{"config", keys((*ConfigConfig).options), from(ParseConfig, NewConfig)},
 	{"master", keys((*MasterConfig).options), from(ParseMaster, NewMaster)},
+	{"bounces", keys((*BouncesConfig).options), from(ParseBounces, NewBounces)},
 	{"program", keys((*ProgramConfig).options), from(ParseProgram, NewProgram)},
 	{"system", keys((*SystemConfig).options), from(ParseSystem, NewSystem)},
 }

@@ -13,6 +13,7 @@ import (
 	"screwtape/harness/check"
 	"screwtape/harness/history"
 	"screwtape/harness/schedule"
+	"screwtape/runner/profile"
 )
 
 // Some cells of the truth table, as the versions were seen to do.
@@ -40,6 +41,41 @@ func TestTruthCells(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// What the help text says of a start, and where that is not so.
+func TestHelpTexts(t *testing.T) {
+	for _, want := range []struct {
+		version, flag, holder, outcome string
+		asPromised                     bool
+	}{
+		{"2.1.39", "start", "alive here", cellRefused, true},
+		{"2.1.39", "start", "dead elsewhere, expired", cellStarted, false},
+		{"2.1.15", "start -s", "alive elsewhere", cellStarted, false},
+		{"2.1.39", "start -s", "alive elsewhere", cellRefused, true},
+		{"2.1.39", "start -s", "dead elsewhere", cellRefused, false},
+		{"2.1.39", "start -s", "pid reused here", cellRefused, true},
+		{"3.3.8", "start --force", "alive here", cellRefused, true},
+		{"3.3.8", "master --force", "alive here", cellStarted, false},
+		{"3.3.8", "master --force", "dead here", cellStarted, true},
+	} {
+		c := Cell{Profile: want.version, Flag: want.flag, Holder: want.holder, Outcome: want.outcome}
+		if c.AsPromised() != want.asPromised {
+			t.Errorf("%+v: as promised %v; the help text: %s %s", want, c.AsPromised(), c.Promised(), c.Help())
+		}
+		if marked := strings.Contains(MarkdownTruth([]Cell{c}), ": **not so** |"); marked == want.asPromised {
+			t.Errorf("%+v: marked %v", want, marked)
+		}
+	}
+	for _, version := range profile.Names() {
+		for _, flag := range Flags(version) {
+			for _, holder := range helpFor(flag).starts {
+				if !slices.Contains(Holders, holder) {
+					t.Errorf("%s %s: no holder %q", version, flag, holder)
+				}
+			}
+		}
 	}
 }
 

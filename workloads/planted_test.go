@@ -188,7 +188,7 @@ func writeTable(t *testing.T, title string, rows []string) {
 		t.Fatal(err)
 	}
 	text := tablesHead
-	for _, name := range []string{"The queue", "The lock", "The list", "The master"} {
+	for _, name := range []string{"The queue", "The lock", "The list", "The master", "Bounces"} {
 		head := "\n## " + name + "\n\n"
 		_, table, _ := strings.Cut(string(old), head)
 		table, _, _ = strings.Cut(table, "\n## ")
@@ -205,8 +205,8 @@ func writeTable(t *testing.T, title string, rows []string) {
 const tablesHead = `# Planted bugs
 
 A search that finds nothing may be a search that is blind. So bugs can be
-planted in the programs (` + "`screwtape test --bugs NAME`" + `; those of the lock, the list
-and the master with the workloads lock, config and master), and each has to be found, in the
+planted in the programs (` + "`screwtape test --bugs NAME`" + `; those of the lock, the list,
+the master and of bounces with the workloads lock, config, master and bounces), and each has to be found, in the
 set-up that it needs. *Schedules* is the number of the first schedule of the
 search with seed 1 that shows the bug. *Control* is the same search without the
 bug. What survives is a gap, or no bug, and the table says which. Bugs of the

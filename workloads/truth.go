@@ -287,19 +287,23 @@ func MarkdownTruth(cells []Cell) string {
 	for _, c := range cells {
 		if c.Profile != version {
 			version = c.Profile
-			fmt.Fprintf(&b, "\n## %s\n\n%s\n| command | the lock's holder | outcome | exit | removes | delay | safe | anomalies | control |\n|---|---|---|---|---|---|---|---|---|\n", version, truthNotes[version])
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n| command | the lock's holder | outcome | its help text says | exit | removes | delay | safe | anomalies | control |\n|---|---|---|---|---|---|---|---|---|---|\n", version, truthNotes[version])
 		}
 		safe := "yes"
 		if !c.Safe() {
 			safe = "**no**"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s |\n", c.Flag, c.Holder, c.Outcome, strings.TrimPrefix(c.Exit, "exit "),
+		says := c.Promised()
+		if !c.AsPromised() {
+			says += ": **not so**"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", c.Flag, c.Holder, c.Outcome, says, strings.TrimPrefix(c.Exit, "exit "),
 			orDash(withoutNumbers(c.Removed)), c.Delay(), safe, orDash(strings.Join(c.Anomalies, ", ")), c.Control)
 	}
 	return b.String()
 }
 
-const truthHead = `# What a start does with the lock of another master
+var truthHead = `# What a start does with the lock of another master
 
 Each row was brought about with real processes on two nodes: the command is given
 on one of them when the lock's holder is as the second column says. "Here" is the
@@ -311,16 +315,24 @@ The control is a row of the same version that comes out the other way. How each 
 was brought about is a tape: ` + "`screwtape truth`" + ` keeps them in their order, as
 ` + "`tapes/cell-01.tape`" + ` and so on.
 
+What the help texts say is the same in all versions, in our words:
+
+- without a flag: ` + withoutFlag.says + `
+- with ` + "`-s` or `--force`" + `: ` + withFlag.says + `
+
+Where the outcome is another one than this says, it is marked as not so. Whose number
+was given out again counts as running, and that a lock expires is said nowhere.
+
 The exit status is that of the command; "runs" is a command that became the
 master. ` + "`screwtape reproduce`" + ` plays the claims C1, C2 and N13, which are about the
 same.
 `
 
-// truthNotes say for each version what its help text promises.
+// truthNotes say for each version what it does, whatever its help text says.
 var truthNotes = map[string]string{
 	"2.1.15": "The flag removes the lock, whosever it is.\n",
 	"2.1.39": "The flag removes the lock only of a process of this host that is dead. For the\nlock of another host it still says to use the flag, which was given.\n",
-	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster; `master` is that program itself. Its help text says that --force looks\nwhether the holder lives; it does not. (Its lock was run, the rest read.)\n",
+	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster; `master` is that program itself, whose --force does not look whether the holder\nlives. (Its lock was run, the rest read.)\n",
 }
 
 func orDash(s string) string {

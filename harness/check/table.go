@@ -41,6 +41,7 @@ const (
 // reports know every kind.
 const (
 	LostUpdate   = "lost-update"   // set, add, remove and reads of one list are not linearizable
+	Miscounted   = "miscounted"    // a list has counted a bounce twice, or never
 	CorruptState = "corrupt-state" // a state file that cannot be read
 	SplitBrain   = "split-brain"   // two masters, or two holders of one lock, at once
 	StolenLock   = "stolen-lock"   // a live holder's lock was broken
@@ -50,7 +51,7 @@ const (
 // Kinds lists every kind of anomaly, the worst first. Reports are ordered by
 // it.
 var Kinds = []string{
-	LostMessage, LostUpdate, CorruptState, SplitBrain, StolenLock, DoubleDelivery,
+	LostMessage, LostUpdate, CorruptState, SplitBrain, StolenLock, DoubleDelivery, Miscounted,
 	Stuck, Unserved, Stranded, Shunted, DoubleDeliveryAfterCrash, StrayCopy, MisleadingError,
 }
 

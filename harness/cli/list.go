@@ -73,6 +73,7 @@ var about = map[string]string{
 	"queue":   "a mail queue: messages are put in, runners on several nodes deliver them",
 	"lock":    "contenders for one lock: each takes it, works for a while, and lets it go",
 	"config":  "a mailing list's state: clients on several nodes change it and look at it",
+	"bounces": "mail that came back: runners on several nodes collect it, and count it in the list's state",
 	"master":  "an administrator who starts and stops Mailman on several nodes: only one master may be",
 	"program": "anybody's lock: contenders on all nodes take it by a command or script",
 	"system":  "anybody's programs, as a system file describes them",

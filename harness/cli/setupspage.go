@@ -92,7 +92,7 @@ const setUpsNotes = `
   dies that has the lock, two that wait for it can both find it expired, five hours
   later, and the second breaks the lock that the first has just taken; local locks
   are no better there. Whose lock is broken finds it gone when it saves, and fails;
-  do its change again. In rare orders a change is lost. After such a death remove
+  do its change again. In rare orders a change is lost (` + "`screwtape replay N9c`" + `). After such a death remove
   the lock by hand, at once.
 - The clocks of all hosts must agree: by a wrong one a lock looks expired, or a
   save by another host looks old.

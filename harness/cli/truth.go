@@ -27,10 +27,12 @@ func (c *command) newTruth() *cobra.Command {
 		Long: `Start a master with and without each version's flag for stale locks, while the
 lock is held by nobody, by a living or a dead master of this host or of another,
 expired or not, or by one whose pid was given out again; and print the table of
-what came of it, as docs/truth-table.md has it. Every cell is played with real
-processes, which takes a minute or two. Ctrl-C ends it with what there is by then.`,
+what came of it, and whether that is what the help text says, as docs/truth-table.md
+has it. Every cell is played with real processes, which takes a minute or two.
+Ctrl-C ends it with what there is by then.`,
 		Example: `  screwtape truth >truth.md
-  screwtape truth --json | jq '.cells[] | select(.anomalies != [])'`,
+  screwtape truth --json | jq '.cells[] | select(.anomalies != [])'
+  screwtape truth --json | jq '.cells[] | select(.outcome != .promised)'`,
 		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.truth(cmd.Context(), &o) },
 	}
@@ -89,7 +91,7 @@ func keepTruth(run *results.Run, report *results.Report, cells []workloads.Cell,
 			return err
 		}
 		report.Cells = append(report.Cells, results.Cell{Profile: cell.Profile, Flag: cell.Flag, Holder: cell.Holder,
-			Outcome: cell.Outcome, Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies, Delay: cell.Delay(), Control: cell.Control, Tape: tape})
+			Outcome: cell.Outcome, Help: cell.Help(), Promised: cell.Promised(), Exit: exitCode(cell.Exit), Removed: cell.Removed, Anomalies: cell.Anomalies, Delay: cell.Delay(), Control: cell.Control, Tape: tape})
 	}
 	return finish(run, *report, junit)
 }

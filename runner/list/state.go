@@ -42,6 +42,18 @@ func (s State) CountPost() {
 	s[Posts] = n + 1
 }
 
+// CountBounce counts that a message to the list came back from an address. (The
+// originals make a score of it, which rises once a day at most: the Mailman List
+// Administration Manual, "The Bounce Processing Category". What is counted here is
+// each event.)
+func (s State) CountBounce(address string) {
+	n, _ := s[Bounces(address)].(int64)
+	s[Bounces(address)] = n + 1
+}
+
+// Bounces is the key of the number of bounces from an address.
+func Bounces(address string) string { return "bounces/" + address }
+
 // Posts is the key of the number of messages that were sent to the list.
 const Posts = "post_id"
 

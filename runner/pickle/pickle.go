@@ -105,23 +105,42 @@ func Decode(data []byte) (e Entry, err error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	v, _, err := decodeValue(data[n:])
+	meta, _, err := decodeMetadata(data[n:])
 	if err != nil {
 		return Entry{}, err
 	}
+	return Entry{Text: text, Meta: meta, MetaAt: n}, nil
+}
+
+// DecodeMetadata reads the dictionary at the begin of data, as EncodeMetadata
+// writes it, and says where it ends. It fails as Decode does.
+func DecodeMetadata(data []byte) (meta Metadata, n int, err error) {
+	defer func() { // as in Decode
+		if p := recover(); p != nil {
+			meta, n, err = nil, 0, fmt.Errorf("pickle: %v", p)
+		}
+	}()
+	return decodeMetadata(data)
+}
+
+func decodeMetadata(data []byte) (Metadata, int, error) {
+	v, n, err := decodeValue(data)
+	if err != nil {
+		return nil, 0, err
+	}
 	dict, ok := v.(map[any]any)
 	if !ok {
-		return Entry{}, fmt.Errorf("metadata is a %T, not a dictionary", v)
+		return nil, 0, fmt.Errorf("metadata is a %T, not a dictionary", v)
 	}
 	meta := Metadata{}
 	for k, v := range dict {
 		key, ok := k.(string)
 		if !ok {
-			return Entry{}, fmt.Errorf("metadata has the key %v, which is no string", k)
+			return nil, 0, fmt.Errorf("metadata has the key %v, which is no string", k)
 		}
 		meta[key] = fromPython(v)
 	}
-	return Entry{Text: text, Meta: meta, MetaAt: n}, nil
+	return meta, n, nil
 }
 
 // decodeText reads the message's pickle, and says where it ends.

@@ -66,8 +66,8 @@ type Profile struct {
 	Tries int
 	// Queues are those that a message goes through from its arrival to its
 	// delivery, and retry. Each has a runner, of one slice by default.
-	// (QRUNNERS has others too: of archives, bounces, commands, newsgroups
-	// and Mailman's own messages.)
+	// (QRUNNERS has others too: of bounces, for which see package bounce, of
+	// archives, commands, newsgroups and Mailman's own messages.)
 	Queues []string
 	// ListFiles: lists lie in files, see package list; otherwise in a database.
 	ListFiles bool

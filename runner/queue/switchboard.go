@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -25,9 +26,19 @@ const (
 	Pipeline = "pipeline" // and has passed its rules; 3.3.8
 	Out      = "out"      // what is to be sent
 	Retry    = "retry"    // and could not be for now
+	Bounces  = "bounces"  // what came back; 2.1
 	Shunt    = "shunt"    // what a runner failed at
 	Bad      = "bad"      // what cannot be read, as .psv
 )
+
+// Served are the queues that have runners in a version. Where lists lie in a
+// database, so do bounces, and theirs is not among them.
+func Served(p profile.Profile) []string {
+	if p.ListFiles {
+		return append(slices.Clone(p.Queues), Bounces)
+	}
+	return p.Queues
+}
 
 // schemaVersion is the metadata's version, QFILE_SCHEMA_VERSION.
 const schemaVersion = 3
