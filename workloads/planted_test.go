@@ -206,11 +206,11 @@ const tablesHead = `# Planted bugs
 
 A search that finds nothing may be a search that is blind. So bugs can be
 planted in the programs (` + "`screwtape test --bugs NAME`" + `; those of the lock, the list,
-the master and of bounces with the workloads lock, config, master and bounces), and each has to be found, in the
-set-up that it needs. *Schedules* is the number of the first schedule of the
-search with seed 1 that shows the bug. *Control* is the same search without the
-bug. What survives is a gap, or no bug, and the table says which. Bugs of the
-master's start are no matter of order: each shows in the one schedule of a cell
+the master and of bounces with the workloads lock, config, master and bounces), and
+each has to be found, in the set-up that it needs. *Schedules* is the number of the
+first schedule of the search with seed 1 that shows the bug. *Control* is the same
+search without the bug. What survives is a gap, or no bug, and the table says which.
+Bugs of the master's start are no matter of order: each shows in the one schedule of a cell
 of [the truth table](truth-table.md).
 
 The tables are written by ` + "`scripts/mutants`" + `; tests run a shorter form of it.
