@@ -156,11 +156,6 @@ var holderModel = porcupine.Model{
 	},
 }
 
-// oneHolder judges by holderModel whether a lock never had two holders.
-func oneHolder(ops []history.Op, lock string) bool {
-	return porcupine.CheckOperations(holderModel, holderOperations(ops, lock))
-}
-
 // holderOperations picks from a history what concerns one lock, for
 // holderModel. An acquisition lasts from when it was asked for; one that never
 // came about is left out. Times are twice the place in the history.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"screwtape/harness"
 	"screwtape/harness/check"
 	"screwtape/harness/history"
@@ -169,4 +171,9 @@ func TestExpiry(t *testing.T) {
 			t.Logf("taken after %v; %d decisions, %.0f ms", taken, len(r.Steps), 1000*r.Seconds)
 		})
 	}
+}
+
+// oneHolder judges by holderModel whether a lock never had two holders.
+func oneHolder(ops []history.Op, lock string) bool {
+	return porcupine.CheckOperations(holderModel, holderOperations(ops, lock))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -84,4 +85,15 @@ func TestOutcomes(t *testing.T) {
 			t.Errorf("%+v: %q, not %q", c.s, got, c.want)
 		}
 	}
+}
+
+// setUpsTable is the table as README.md has it: without what is different in each
+// run.
+func setUpsTable(list []results.SetUp) string {
+	var b strings.Builder
+	b.WriteString("| set-up | what holds | whatever of this happens | |\n|---|---|---|---|\n")
+	for _, s := range list {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Is, s.Promise, s.Faults, outcome(s))
+	}
+	return b.String()
 }

@@ -29,17 +29,6 @@ func tellSetUps(w io.Writer, r results.Report) {
 	fmt.Fprintf(w, "\nrun: %s\n", r.Run)
 }
 
-// setUpsTable is the table as README.md has it: without what is different in each
-// run.
-func setUpsTable(list []results.SetUp) string {
-	var b strings.Builder
-	b.WriteString("| set-up | what holds | whatever of this happens | |\n|---|---|---|---|\n")
-	for _, s := range list {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Is, s.Promise, s.Faults, outcome(s))
-	}
-	return b.String()
-}
-
 // outcome is what comes of a set-up, for a table in Markdown.
 func outcome(s results.SetUp) string {
 	if said, kind, unsafe := strings.Cut(comesOut(s), ": "); unsafe {
