@@ -118,10 +118,8 @@ func (w *World) onEvent(h *host) error {
 	return nil // a child that was left behind: a look at /proc shows it
 }
 
-// ended notes that a process has ended by itself or was killed, and drops what
-// the mail sink still holds of it.
+// ended notes that a process has ended by itself or was killed.
 func (w *World) ended(p *Process) {
-	p.host.mail.abandon(p.label)
 	if w.play != nil {
 		w.play.ended(w, p)
 	}
@@ -173,7 +171,6 @@ func (w *World) kill(p *Process) {
 // doomed notes that a process is about to die of a signal. What it was held at
 // does not happen.
 func (w *World) doomed(p *Process) {
-	p.host.mail.abandon(p.label)
 	p.killed = true
 	for _, t := range p.threads {
 		if t.request != nil {

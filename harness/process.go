@@ -101,14 +101,21 @@ func (p *Process) held() bool {
 	return false
 }
 
-// sleeping reports whether the process does nothing but sleep.
-func (p *Process) sleeping() bool {
+// idle reports whether the program and its children do nothing but sleep, or wait
+// in the kernel for one that does, as a shell waits for its child: were all at
+// rest now, only time could make a difference to them.
+func (w *World) idle(p *Process) bool {
 	asleep := false
-	for _, t := range p.threads {
-		if t.held() && !t.asleep {
+	for _, q := range w.family(p) {
+		if q.host.mail.holding(q.label) != nil {
 			return false
 		}
-		asleep = asleep || t.asleep
+		for _, t := range q.threads {
+			if t.held() && !t.asleep {
+				return false
+			}
+			asleep = asleep || t.asleep
+		}
 	}
 	return asleep
 }

@@ -49,6 +49,8 @@ func (w *World) reset(fresh bool) error {
 	w.setClocks()
 	for _, p := range w.programs {
 		p.mutated, p.paused, p.random = true, false, nil
+	}
+	for _, p := range w.all() {
 		for _, t := range p.threads {
 			t.until, t.rounds = t.sleep, rounds{}
 		}
@@ -73,11 +75,11 @@ func (w *World) setClocks() {
 // lives on is somewhere else by now.
 func (w *World) stays(p *Process) bool {
 	first := p.starts == 1 || p.program.Numberless
-	return p.alive && !p.paused && first && !p.program.Late && !p.program.Anew && p.children == p.settled && len(p.timers) == 0 && p.sleeping() &&
+	return p.alive && !p.paused && first && !p.program.Late && !p.program.Anew && p.children == p.settled && len(p.timers) == 0 && w.idle(p) &&
 		len(w.family(p)) == 1
 }
 
-// warmUp starts a program and lets it do what it does, alone, until it sleeps.
+// warmUp starts a program and lets it do what it does, alone, until it is idle.
 func (w *World) warmUp(p *Process) error {
 	if err := w.start(p); err != nil {
 		return err
@@ -89,7 +91,7 @@ func (w *World) warmUp(p *Process) error {
 		if !p.alive {
 			return fmt.Errorf("%s ended while it started: %s%s", p.label, exitText(p), p.lastLine())
 		}
-		if p.sleeping() {
+		if w.idle(p) {
 			p.settled = p.children
 			return nil
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"screwtape/harness/schedule"
 )
 
 func init() {
@@ -32,7 +34,7 @@ func TestRestartedProgramStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.rest()
-		for !p.sleeping() {
+		for !s.idle(p) {
 			s.let(s.ready(p))
 		}
 		pid := p.pid
@@ -97,5 +99,34 @@ func TestNextLife(t *testing.T) {
 	}
 	if q.ran >= counted || q.round >= counted || q.forks >= counted {
 		t.Errorf("it has run %d times, %d of them sysmon, and forked %d times before it was started", q.ran, q.round, q.forks)
+	}
+}
+
+// A program that waits for a child, which sleeps, is idle, and begins every
+// schedule so.
+func TestShellThatWaitsIsIdle(t *testing.T) {
+	for name, script := range map[string]string{
+		"loop": "while :; do mkdir -p /shared/d; sleep 5; done",
+		"wait": "sleep 5 & wait; mkdir /shared/d; exec sleep 9",
+		"pipe": "sleep 5 | read x; mkdir /shared/d; exec sleep 9",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := shell("a", "sh", script)
+			p.Late, p.Once, p.Horizon = false, false, -1
+			w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{p}})
+			var first string
+			for i := range 2 {
+				r, err := w.Play(schedule.Canonical(), Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if first == "" {
+					first = r.Log()
+				}
+				if !strings.Contains(r.Log(), "wake") || r.Log() != first {
+					t.Errorf("schedule %d:\n%swant as the first, with a wake-up:\n%s", i+1, r.Log(), first)
+				}
+			}
+		})
 	}
 }

@@ -62,7 +62,8 @@ func (w *World) settle() error {
 			if err != nil {
 				return err
 			}
-			if woken := w.goOn(); !left && !woken {
+			refused, woken := w.abandonMail(), w.goOn()
+			if !left && !refused && !woken {
 				return nil
 			}
 			continue
@@ -86,6 +87,24 @@ func (w *World) settle() error {
 	}
 }
 
+// abandonMail refuses what those have handed to the mail sinks that have ended, and
+// reports whether there was any.
+func (w *World) abandonMail() bool {
+	any := false
+	for _, h := range w.hosts {
+		any = h.mail.abandon(func(label string) bool {
+			p := w.actor(label)
+			return p != nil && p.alive
+		}) || any
+	}
+	return any
+}
+
+// talking reports whether a mail sink will go on by itself.
+func (w *World) talking() bool {
+	return slices.ContainsFunc(w.hosts, func(h *host) bool { return h.mail.talking() })
+}
+
 // atRest reports whether nothing runs, or else a process that does.
 func (w *World) atRest() (bool, *Process) {
 	for _, h := range w.hosts {
@@ -102,20 +121,18 @@ func (w *World) atRest() (bool, *Process) {
 		}
 	}
 	if len(w.looked()) == 0 {
-		return true, nil
+		return !w.talking(), w.anyProcess()
 	}
 	w.findChildren()
 	looked := w.looked()
-	for _, p := range looked {
-		if p.host.mail.talking(p.label) {
-			return false, p
-		}
-	}
 	if p := w.look(looked); p != nil {
 		return false, p
 	}
 	if handled, err := w.events(0); handled || err != nil {
 		w.failed = err
+		return false, w.anyProcess()
+	}
+	if w.talking() { // nobody that could yet say something to a sink runs
 		return false, w.anyProcess()
 	}
 	if p := lookAgain(looked); p != nil {

@@ -14,8 +14,9 @@ import (
 )
 
 // mailerName is the argv[0] under which the test binary is a mailer: it hands
-// one message over to the mail sink ("send", "doze"), and says how that ended; or
-// it tries to connect in ways that fail ("fail"), or with a datagram socket.
+// one message over to the mail sink ("send", "doze", "pieces"), and says how that
+// ended; hands it over and ends at once ("leave"); or it tries to connect in ways
+// that fail ("fail"), or with a datagram socket.
 const mailerName = "screwtape-mailer"
 
 func init() {
@@ -34,8 +35,16 @@ func mailer(args []string) int {
 			unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &unix.Timespec{Sec: 3600}, nil)
 		}()
 		return sendMail()
+	case "pieces":
+		return sendPieces()
 	}
 	sink := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: mailPort}
+	if args[0] == "leave" {
+		fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		unix.Connect(fd, sink)
+		unix.Write(fd, []byte("EHLO x\r\nMAIL FROM:<x@x>\r\nRCPT TO:<y@x>\r\nDATA\r\nMessage-ID: <m0@x>\r\n\r\n.\r\n"))
+		return 0
+	}
 	listener, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	datagram, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	unix.Listen(listener, 1)
@@ -69,6 +78,58 @@ func sendMail() int {
 	fmt.Println("noop:", c.Noop())
 	c.Close()
 	return 0
+}
+
+// sendPieces sends a message line by line, by a socket as it is made, and says
+// what the last answer is.
+func sendPieces() int {
+	fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: mailPort}); err != nil {
+		return 1
+	}
+	answer := make([]byte, 512)
+	n, _ := unix.Read(fd, answer)
+	for _, command := range []string{"HELO x", "MAIL FROM:<x@x>", "RCPT TO:<y@x>", "DATA", "Message-ID: <m0@x>", "", "Some", "words", "."} {
+		unix.Write(fd, []byte(command+"\r\n"))
+		switch command {
+		case "Message-ID: <m0@x>", "", "Some", "words":
+		default:
+			n, _ = unix.Read(fd, answer)
+		}
+	}
+	fmt.Println(string(answer[:min(n, 3)]))
+	return 0
+}
+
+// A message that comes in small pieces is there when all is at rest, not when
+// the kernel has acknowledged one piece after the other, in its own time.
+func TestMailInPieces(t *testing.T) {
+	r := playMail(t, []string{"pieces"}, `
+a/pieces start
+a/pieces deliver m0 = 250
+`)
+	if got := said(r); got != "a/pieces: 250" {
+		t.Errorf("said %q", got)
+	}
+}
+
+// What a client has handed over that is there no more is not answered, neither in
+// this schedule nor in the next one.
+func TestMailOfTheGone(t *testing.T) {
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{{Node: "a", Name: "leave", Path: "/proc/self/exe",
+		Args: []string{mailerName, "leave"}, Env: []string{"GOMAXPROCS=1"}, Late: true, Once: true}}})
+	for range 5 {
+		r, err := w.Play(schedule.Canonical(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Steps) != 1 {
+			t.Errorf("want the start alone:\n%s", r.Log())
+		}
+		if n := len(w.hosts[0].mail.held); n > 0 {
+			t.Errorf("the sink holds %d messages when the schedule is over", n)
+		}
+	}
 }
 
 // A connection that did not come about is nobody's: the next one is still taken
