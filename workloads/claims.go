@@ -123,8 +123,12 @@ func FromTape(t *schedule.Tape) (*harness.Test, error) {
 	return nil, placed(t, about("workload", fmt.Errorf("header workload: no workload %q; there are %s", name, strings.Join(Names(), ", "))))
 }
 
-// placed says where in a tape what is wrong with its header stands.
+// placed says where in a tape what is wrong with its header stands. What the
+// machine lacks stands nowhere in it.
 func placed(t *schedule.Tape, err error) error {
+	if m := (*Missing)(nil); errors.As(err, &m) {
+		return err
+	}
 	var e *keyError
 	if errors.As(err, &e) {
 		if line := t.Header.Line(e.key); line > 0 {

@@ -142,6 +142,7 @@ func TestSystemFiles(t *testing.T) {
 	for _, c := range []struct{ old, new, says string }{
 		{`name = "counter"`, ``, `x.toml:1: the system has no name; begin with name = "..."`},
 		{`"state"`, `"states"`, `x.toml:2: workload is "states"; write "state", "queue" or "lock"`},
+		{"[[act]]\n", "[[act]]\nnodes = \"a\"\n", `x.toml:9: act.nodes is not a list; write nodes = ["..."]`},
 		{`read = "cat counter"`, `reed = "cat counter"`, `x.toml:3: there is no key "reed"; leave it out, or see docs/systems.md for the keys that there are`},
 		{`read = "cat counter"`, ``, `x.toml:1: nothing says what the state is; write read = "..." with a command that prints it`},
 		{`read = "cat counter"`, `read = 3`, `x.toml:3: `},
@@ -354,10 +355,13 @@ func TestMinimalSystem(t *testing.T) {
 func TestMissing(t *testing.T) {
 	config := DefaultSystem()
 	config.Text = strings.Replace(minimal, "read =", "needs = [{command = \"no-such-program\", install = \"apt-get install it\"}]\nread =", 1)
-	_, err := NewSystem(config)
 	const want = "counter needs no-such-program, which is not here; install it: apt-get install it"
-	if err == nil || err.Error() != want {
-		t.Errorf("error %v is not %s", err, want)
+	_, err := NewSystem(config)
+	_, taped := FromTape(&schedule.Tape{File: "x.tape", Header: config.Header()})
+	for _, err := range []error{err, taped} {
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v is not %s", err, want)
+		}
 	}
 }
 

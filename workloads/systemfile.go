@@ -141,7 +141,11 @@ func ParseSystemFile(file, text string) (*System, error) {
 		return nil, fmt.Errorf("%s:%d: there is no key %q; leave it out, or see docs/systems.md for the keys that there are", file, row, strings.Join(key, "."))
 	case errors.As(err, &syntax):
 		row, _ := syntax.Position()
-		return nil, fmt.Errorf("%s:%d: %s; mend the line", file, row, strings.TrimPrefix(syntax.Error(), "toml: "))
+		what, mend := strings.TrimPrefix(syntax.Error(), "toml: "), "mend the line"
+		if key := strings.Join(syntax.Key(), "."); key != "" && strings.HasSuffix(what, "of type []string") {
+			what, mend = key+" is not a list", fmt.Sprintf("write %s = [\"...\"]", key[strings.LastIndex(key, ".")+1:])
+		}
+		return nil, fmt.Errorf("%s:%d: %s; %s", file, row, what, mend)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
