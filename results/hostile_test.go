@@ -128,7 +128,7 @@ func TestHostileNames(t *testing.T) {
 		}},
 		{"story", func(t *testing.T, name string) any {
 			_, p := hostileRun(name)
-			story := Story(p.Initial, p.Steps, check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: name, Subject: name, Explanation: name}}})
+			story := Story(p.Initial, p.Steps, p.History, check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: name, Subject: name, Explanation: name}}})
 			for _, line := range story {
 				if !plain(line) || len(line) > 2000 {
 					t.Errorf("a line is %q", line)

@@ -61,7 +61,7 @@ func HTML(p Page) ([]byte, error) {
 	var b bytes.Buffer
 	err = templates().ExecuteTemplate(&b, "report.html", map[string]any{
 		"Page":   p,
-		"Story":  Story(p.Initial, p.Steps, p.Shown),
+		"Story":  Story(p.Initial, p.Steps, p.History, p.Shown),
 		"Policy": reportPolicy(),
 		"Style":  template.CSS(style),
 		"Script": template.JS(script),

@@ -19,8 +19,9 @@ const MaxStory = 20
 // mail: who did what to which message, and what came of it. It is no list of
 // system calls: what changes nothing and fails at nothing is left out, and what
 // repeats is told once. A Change's Note of one word is the short name of what
-// lies at its path.
-func Story(initial []history.Change, steps []history.Step, v check.Verdict) []string {
+// lies at its path. Of a program that ends with a status other than 0 it has the
+// last line that this wrote.
+func Story(initial []history.Change, steps []history.Step, ops []history.Op, v check.Verdict) []string {
 	t := newTeller(shortNames(initial, steps))
 	spoken := map[int]bool{}   // steps after which what was said matters
 	stuck := map[string]bool{} // processes whose every word matters
@@ -30,7 +31,22 @@ func Story(initial []history.Change, steps []history.Step, v check.Verdict) []st
 		stuck[a.Subject] = stuck[a.Subject] || a.Kind == check.Stuck
 	}
 	shorten := shorten(t.names)
+	said := map[string]string{} // last line of a program's life that the story has not told
 	var told []sentence
+	end := func(exit history.Op) {
+		words := said[exit.Process]
+		delete(said, exit.Process)
+		status, ok := strings.CutPrefix(exit.Value, "exit ")
+		if !ok || status == "0" { // a kill is a step of its own
+			return
+		}
+		text := "ends with " + status
+		if words != "" {
+			text += `: "` + words + `"`
+		}
+		told = append(told, sentence{exit.Process, text, 3, 1})
+	}
+	exits := slices.DeleteFunc(slices.Clone(ops), func(op history.Op) bool { return op.F != "exit" })
 	for _, s := range steps {
 		if text, weight := t.tell(s); weight > 0 {
 			if woken := t.woken[s.Process]; woken != "" {
@@ -40,16 +56,28 @@ func Story(initial []history.Change, steps []history.Step, v check.Verdict) []st
 			told = append(told, sentence{s.Process, text, weight, 1})
 		}
 		for _, l := range s.Lines {
-			if spoken[s.Index] || stuck[l.Process] {
-				told = append(told, sentence{l.Process, "says: " + clip(shorten(oneLine(l.Text)), 120), 3, 1})
+			text := clip(shorten(l.Text), 120)
+			switch {
+			case spoken[s.Index] || stuck[l.Process]:
+				told = append(told, sentence{l.Process, "says: " + text, 3, 1})
+				delete(said, l.Process)
+			case strings.TrimSpace(text) != "":
+				said[l.Process] = text
 			}
 		}
+		for len(exits) > 0 && exits[0].Step <= s.Index {
+			end(exits[0])
+			exits = exits[1:]
+		}
 	}
-	end := ending(v)
-	for i := range end {
-		end[i] = shorten(end[i])
+	for _, exit := range exits { // once the last step seemed to be over
+		end(exit)
 	}
-	return append(lines(merge(told), MaxStory-len(end)), end...)
+	outcome := ending(v)
+	for i := range outcome {
+		outcome[i] = shorten(outcome[i])
+	}
+	return append(lines(merge(told), MaxStory-len(outcome)), outcome...)
 }
 
 // A sentence is one line of a story, before it is known whether there is room.

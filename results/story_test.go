@@ -28,7 +28,7 @@ func TestStoryOfALoss(t *testing.T) {
 		"In the end: m0 was accepted and never delivered; what is left of it is .psv, which nothing reads again (lost-message).",
 		"In the end: b/runner reported m0 as damaged, which it never was: Skipping and preserving unparseable message: m0 (misleading-error).",
 	}
-	if diff := cmp.Diff(want, Story(nil, steps, v)); diff != "" {
+	if diff := cmp.Diff(want, Story(nil, steps, nil, v)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -63,7 +63,7 @@ func TestStoryWords(t *testing.T) {
 			Decision: schedule.Decision{Process: "a/runner", Verb: c.verb, Outcome: c.outcome, Names: strings.Fields(c.names)},
 			Conflict: 0, Changes: []history.Change{{Path: "q/out/1+a.pck", Note: "m0"}},
 		}}
-		got := Story(nil, steps, check.Verdict{Verdict: check.Valid, Anomalies: []check.Anomaly{{Subject: "m0", Explanation: "x"}}})
+		got := Story(nil, steps, nil, check.Verdict{Verdict: check.Valid, Anomalies: []check.Anomaly{{Subject: "m0", Explanation: "x"}}})
 		if got[0] != c.want {
 			t.Errorf("%s %s: got %q, want %q", c.verb, c.names, got[0], c.want)
 		}
@@ -103,7 +103,7 @@ func TestStoryOfALock(t *testing.T) {
 		"a/add lets the lock y.lock of its own node go: removes it",
 		"In the end: all is as the test promises.",
 	}
-	if diff := cmp.Diff(want, Story(nil, steps, check.Verdict{Verdict: check.Valid})); diff != "" {
+	if diff := cmp.Diff(want, Story(nil, steps, nil, check.Verdict{Verdict: check.Valid})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -117,7 +117,7 @@ func TestStoryOfTooMuch(t *testing.T) {
 		steps = append(steps, history.Step{Decision: schedule.Decision{Process: "a/add", Verb: "link", Names: []string{fmt.Sprintf("x%d", i), fmt.Sprintf("y%d", i)}, Outcome: "ok"}, Index: i, Conflict: -1})
 	}
 	about := func(subject string) []string {
-		return Story(nil, steps, check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: check.LostUpdate, Subject: subject, Explanation: "x"}}})
+		return Story(nil, steps, nil, check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: check.LostUpdate, Subject: subject, Explanation: "x"}}})
 	}
 	if story := about("z"); len(story) != MaxStory || story[0] != "a/add links x0 to y0" {
 		t.Errorf("%d lines: %q", len(story), story)
@@ -136,7 +136,7 @@ func TestLongStory(t *testing.T) {
 		steps = append(steps, history.Step{Decision: schedule.Decision{Process: p, Verb: "unlink", Outcome: "ok", Names: []string{entry + ".bak"}}, Index: len(steps), Conflict: -1})
 	}
 	steps = append(steps, history.Step{Decision: schedule.Decision{Process: "b/runner", Verb: "crash"}, Index: len(steps), Conflict: -1})
-	story := Story(nil, steps, v)
+	story := Story(nil, steps, nil, v)
 	if len(story) != MaxStory {
 		t.Errorf("%d lines", len(story))
 	}
@@ -171,7 +171,7 @@ func TestStoryOfAnything(t *testing.T) {
 			return check.Anomaly{Kind: kind.Draw(t, "kind"), Subject: text.Draw(t, "subject"), Explanation: text.Draw(t, "explanation"), Step: rapid.IntRange(-1, 9).Draw(t, "step")}
 		}), 0, 9)
 		v := check.Verdict{Verdict: check.Invalid, Anomalies: anomalies.Draw(t, "anomalies"), Allowed: anomalies.Draw(t, "allowed")}
-		story := Story(nil, steps, v)
+		story := Story(nil, steps, nil, v)
 		if len(story) == 0 || len(story) > MaxStory {
 			t.Errorf("%d lines", len(story))
 		}
@@ -197,7 +197,7 @@ func TestStoryOfACrashLoop(t *testing.T) {
 		"In the end: a/runner is started no more (stuck).",
 	}
 	v := check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: check.Stuck, Subject: "a/runner", Step: -1, Explanation: "a/runner is started no more"}}}
-	if diff := cmp.Diff(want, Story(nil, steps, v)); diff != "" {
+	if diff := cmp.Diff(want, Story(nil, steps, nil, v)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -232,12 +232,58 @@ func TestStoryOfStarts(t *testing.T) {
 	}
 }
 
+// A command that fails says why, in its last line; that of a life which a crash
+// ended, or of one that ended well, is not told of the next.
+func TestStoryOfAFailure(t *testing.T) {
+	steps := []history.Step{{}, {}, {}, {}}
+	for i := range steps {
+		steps[i] = history.Step{Decision: schedule.Decision{Process: "a/act", Verb: schedule.Wake}, Index: i, Conflict: -1}
+	}
+	say := func(step int, process, text string) {
+		steps[step].Lines = append(steps[step].Lines, history.Line{Process: process, Text: text})
+	}
+	var ops []history.Op
+	exit := func(step int, process, how string) {
+		ops = append(ops, history.Op{Step: step, Process: process, Type: history.Info, F: "exit", Value: how})
+	}
+	say(0, "a/act", "trying")
+	say(0, "b/act", "fine")
+	exit(0, "b/act", "exit 0")
+	say(1, "a/act", "fatal: Unable to create index.lock: File exists")
+	say(1, "a/act", " ")
+	exit(1, "a/act", "exit 128")
+	exit(2, "b/act", "exit 1")
+	say(2, "b/act", "dies")
+	exit(2, "c/act", "exit 3")
+	say(2, "d/act", "doomed")
+	exit(2, "d/act", "killed by SIGKILL")
+	exit(3, "d/act", "exit 4")
+	say(3, "a/act", strings.Repeat("x", 200))
+	exit(4, "a/act", "exit 2")
+	got := Story(nil, steps, ops, check.Verdict{Verdict: check.Valid})
+	want := []string{
+		`a/act ends with 128: "fatal: Unable to create index.lock: File exists"`,
+		`b/act ends with 1: "dies"`,
+		"c/act ends with 3",
+		"d/act ends with 4",
+		`a/act ends with 2: "` + strings.Repeat("x", 119) + `…"`,
+		"In the end: all is as the test promises.",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	stuck := Story(nil, steps, ops, check.Verdict{Verdict: check.Invalid, Anomalies: []check.Anomaly{{Kind: check.Stuck, Subject: "b/act", Explanation: "x"}}})
+	if !slices.Contains(stuck, "b/act says: dies") || !slices.Contains(stuck, "b/act ends with 1") {
+		t.Errorf("what was told is told again:\n%s", strings.Join(stuck, "\n"))
+	}
+}
+
 func TestStoryWithoutAnomalies(t *testing.T) {
 	for v, want := range map[string]check.Verdict{
 		"In the end: all is as the test promises.":                          {Verdict: check.Valid},
 		"In the end: it cannot be told whether all is well: hit the bound.": {Verdict: check.Unknown, Why: "hit the bound"},
 	} {
-		if got := Story(nil, nil, want); len(got) != 1 || got[0] != v {
+		if got := Story(nil, nil, nil, want); len(got) != 1 || got[0] != v {
 			t.Errorf("got %q, want %q", got, v)
 		}
 	}

@@ -121,7 +121,7 @@ func finding(out *harness.Outcome, kind string) harness.Finding {
 }
 
 func tellStory(w io.Writer, indent string, r *harness.Result) {
-	for _, line := range results.Story(r.Initial, r.Steps, r.Verdict) {
+	for _, line := range results.Story(r.Initial, r.Steps, r.History, r.Verdict) {
 		fmt.Fprintf(w, "%s%s\n", indent, line)
 	}
 }
