@@ -40,6 +40,7 @@ type inquiry struct {
 	before  [][]bool // before[j][i]: i comes before j by what they touch
 	names   map[string]string
 	alone   map[string]bool // nodes with one program
+	late    map[string]bool // programs whose first start is a step of the schedule
 }
 
 // FindCause turns, in the schedule that shows an anomaly, each two neighbouring
@@ -48,7 +49,7 @@ type inquiry struct {
 // nil where the schedule does not show it when it is played step by step, and
 // where there is too much to turn. Peers help; what comes of it is the same without.
 func (w *World) FindCause(ctx context.Context, peers []*Peer, r *Result, kind string) (*Cause, error) {
-	q := &inquiry{w: w, peers: peers, ctx: ctx, kind: kind, names: shortNames(r), alone: map[string]bool{}}
+	q := &inquiry{w: w, peers: peers, ctx: ctx, kind: kind, names: shortNames(r), alone: map[string]bool{}, late: map[string]bool{}}
 	var turns []schedule.Decision
 	for _, s := range r.Steps {
 		turns = append(turns, s.Decision)
@@ -63,6 +64,7 @@ func (w *World) FindCause(ctx context.Context, peers []*Peer, r *Result, kind st
 	for _, p := range w.programs {
 		_, more := q.alone[p.host.Name]
 		q.alone[p.host.Name] = !more
+		q.late[p.label] = p.program.Late
 	}
 	pairs := q.pairs()
 	if len(pairs) > maxTurns {

@@ -54,7 +54,11 @@ func (q *inquiry) tell(m moment) string { return q.subject(m) + "'s " + q.deed(m
 
 // subject is who takes a step: "b", "the restarted b".
 func (q *inquiry) subject(m moment) string {
-	if m.life > 0 {
+	first := 0 // its life before any start that is a step
+	if q.late[m.Process] {
+		first = 1
+	}
+	if m.life > first {
 		return "the restarted " + q.who(m.Process)
 	}
 	return q.who(m.Process)

@@ -57,3 +57,25 @@ func TestSentence(t *testing.T) {
 		}
 	}
 }
+
+// Only a program that was up before is restarted: one that starts by decision is
+// not, the first time.
+func TestRestarted(t *testing.T) {
+	q := &inquiry{late: map[string]bool{"a/once": true}}
+	for _, test := range []struct {
+		process string
+		starts  int
+		want    string
+	}{
+		{"a/runner", 0, "a/runner"},
+		{"a/runner", 1, "the restarted a/runner"},
+		{"a/once", 0, "a/once"},
+		{"a/once", 1, "a/once"},
+		{"a/once", 2, "the restarted a/once"},
+	} {
+		m := moment{Decision: schedule.Decision{Process: test.process}, life: test.starts}
+		if got := q.subject(m); got != test.want {
+			t.Errorf("%s, started %d times: %q, want %q", test.process, test.starts, got, test.want)
+		}
+	}
+}

@@ -156,6 +156,9 @@ func TestProgress(t *testing.T) {
 	told("\r\x1b[K15s: 210 schedules, 25/s, 45 traces (0 new), no anomalies")
 	p.clear()
 	told("\r\x1b[K")
+
+	newProgress(&b, run, 1).show(harness.Progress{Schedules: 1, Traces: 1, Elapsed: 5 * time.Second})
+	told("5s: 1 schedule, 0/s, 1 trace (1 new), no anomalies\n")
 }
 
 func TestTimeLeft(t *testing.T) {

@@ -91,8 +91,8 @@ func (p *progress) show(now harness.Progress) {
 		return
 	}
 	rate := float64(now.Schedules-p.told.Schedules) / (now.Elapsed - p.told.Elapsed).Seconds()
-	text := fmt.Sprintf("%d schedules, %.0f/s, %d traces (%d new), %s",
-		now.Schedules, rate, now.Traces, now.Traces-p.told.Traces, found(now.Found))
+	text := fmt.Sprintf("%s, %.0f/s, %s (%d new), %s",
+		count(now.Schedules, "schedule"), rate, count(now.Traces, "trace"), now.Traces-p.told.Traces, found(now.Found))
 	if now.Explored > 0 {
 		text += "; " + timeLeft(now)
 	}
