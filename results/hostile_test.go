@@ -43,8 +43,7 @@ func hostileRun(name string) (Report, Page) {
 		Anomalies: []Anomaly{a}, Allowed: []Anomaly{a}, Run: name, Outside: []history.Outside{{Process: name, Path: name, Count: 1}},
 		Claims: []Claim{{ID: name, Versions: []string{name}, Expected: name, Observed: name, Tape: name}},
 		Cells:  []Cell{{Profile: name, Flag: name, Holder: name, Outcome: name, Removed: []string{name}, Anomalies: []string{name}, Tape: name}},
-		SetUps: []SetUp{{ID: name, Is: name, Promise: name, Faults: name, Expected: name, Observed: []string{name}, Why: name, Tape: name}},
-		Cases:  []Case{{ID: name, View: name}}}
+		SetUps: []SetUp{{ID: name, Is: name, Promise: name, Faults: name, Expected: name, Observed: []string{name}, Why: name, Tape: name}}}
 	p := Page{Title: name, About: name, Report: r, Replay: name, Picture: PictureFile, Findings: "findings/",
 		Initial: []history.Change{{Path: name, Note: name}},
 		History: []history.Op{{Process: name, Type: history.OK, F: "acquire", Value: name}, {Index: 1, Process: name, Type: history.OK, F: name, Value: name, Error: name}},

@@ -48,8 +48,8 @@ type junitDetail struct {
 
 // JUnit writes reports as JUnit XML, a suite for each. A case is an anomaly,
 // which fails with its replay command and its tape in the text; or a claim, a
-// set-up, a cell or a litmus case; or, where a report has none of these, the test
-// itself. An unknown verdict is an error, an open claim is skipped.
+// set-up or a cell; or, where a report has none of these, the test itself. An
+// unknown verdict is an error, an open claim is skipped.
 func JUnit(reports ...Report) ([]byte, error) {
 	all := junitSuites{Name: "screwtape"}
 	seconds := 0.0
@@ -132,13 +132,6 @@ func cases(r Report) []junitCase {
 		if len(cell.Anomalies) > 0 {
 			said := fmt.Sprintf("%s: %s, exit %d", strings.Join(cell.Anomalies, ", "), cell.Outcome, cell.Exit)
 			c.Failure = &junitDetail{Message: said, Type: cell.Anomalies[0], Text: said + "\n\nreplay: " + ReplayCommand(cell.Tape) + "\n" + tapeText(cell.Tape)}
-		}
-		cs = append(cs, c)
-	}
-	for _, litmus := range r.Cases {
-		c := junitCase{Class: r.Test + "." + litmus.View, Name: litmus.ID, Time: duration(0)}
-		if !litmus.OK {
-			c.Failure = &junitDetail{Message: "the view allows what it must not, or forbids what it must allow", Type: "litmus"}
 		}
 		cs = append(cs, c)
 	}

@@ -105,12 +105,6 @@ func section(r Report) string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %d | %s |\n", code(c.Profile), code(c.Flag), inline(c.Holder), inline(c.Outcome), c.Exit, inline(strings.Join(c.Anomalies, ", ")))
 		}
 	}
-	if len(r.Cases) > 0 {
-		b.WriteString("\n| litmus | view | |\n|---|---|---|\n")
-		for _, c := range r.Cases {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", code(c.ID), code(c.View), okMark(c.OK))
-		}
-	}
 	return b.String()
 }
 

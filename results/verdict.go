@@ -48,7 +48,6 @@ type Report struct {
 
 	Claims []Claim `json:"claims,omitempty"` // of reproduce
 	Cells  []Cell  `json:"cells,omitempty"`  // of the master workload
-	Cases  []Case  `json:"cases,omitempty"`  // of litmus
 	SetUps []SetUp `json:"setups,omitempty"`
 }
 
@@ -116,13 +115,6 @@ type SetUp struct {
 	Seconds   float64        `json:"seconds"`
 	Tape      string         `json:"tape,omitempty"`   // that shows what is expected
 	Replay    string         `json:"replay,omitempty"` // the command that plays it
-}
-
-// A Case is one litmus test of a client view of the share.
-type Case struct {
-	ID   string `json:"id"`
-	View string `json:"view"`
-	OK   bool   `json:"ok"`
 }
 
 // MarshalJSON writes the report with its schema version, and with empty lists
