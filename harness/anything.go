@@ -1,13 +1,15 @@
 package harness
 
 import (
+	"slices"
+
 	"screwtape/harness/schedule"
 )
 
 // anything is the nemesis of a tape, which may take any fault at any point: any
 // program that runs can crash or pause, one that is paused can go on, one that is
 // down can start, whole nodes too, any message can be refused, the power fail, and any clock set to
-// whatever the tape says.
+// whatever the tape says, or any signal sent.
 type anything struct{ tape *schedule.Force }
 
 // Name is "anything".
@@ -54,7 +56,9 @@ func (a anything) Faults(s Situation) []schedule.Option {
 			add(p.Label, schedule.Hangup, p.Delivering)
 		}
 	}
-	if d, ok := a.tape.Next(); ok && d.Verb == schedule.Skew {
+	d, _ := a.tape.Next()
+	receives := func(p ProcessState) bool { return p.Label == d.Process && p.Alive && !p.Paused }
+	if d.Verb == schedule.Skew || d.Verb == schedule.Signal && slices.ContainsFunc(s.Processes, receives) {
 		add(d.Process, d.Verb, d.Names...)
 	}
 	return list

@@ -125,6 +125,8 @@ func (q *inquiry) fault(m moment) string {
 		return "the power fails"
 	case schedule.Pause:
 		return who + " stands still"
+	case schedule.Signal:
+		return who + " is sent " + strings.Join(m.Names, " ")
 	case schedule.Defer:
 		return "the mail server refuses " + strings.Join(m.Names, " ") + " from " + who
 	case schedule.Hangup:

@@ -33,6 +33,10 @@ func CheckTape(t *Test, tape *schedule.Tape) error {
 		case l.Verb == schedule.PowerLoss && l.Process == schedule.Server:
 		case l.Verb == schedule.PowerLoss:
 			return wrong("write "+schedule.Server+" "+schedule.PowerLoss, "power fails for all nodes at once, not for %s", l.Process)
+		case l.Verb == schedule.Signal && !slices.Contains(programs, l.Process):
+			return wrong("there are "+strings.Join(programs, ", "), "a signal goes to a program, and %q is none", l.Process)
+		case l.Verb == schedule.Signal && (len(l.Names) != 1 || !slices.Contains(AdminSignals, l.Names[0])):
+			return wrong("write one of "+strings.Join(AdminSignals, ", "), "%q is not one signal that an administrator sends", strings.Join(l.Names, " "))
 		case ofNode && !slices.Contains(t.Nodes, l.Process):
 			return wrong("there are "+strings.Join(t.Nodes, ", "), "there is no node %q", l.Process)
 		case ofNode && !slices.Contains(schedule.Verbs, l.Verb):

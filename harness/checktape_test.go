@@ -13,7 +13,11 @@ import (
 func TestCheckTape(t *testing.T) {
 	test := &Test{Nodes: []string{"a", "b"}, Programs: []Program{{Node: "a", Name: "sh"}, {Node: "b", Name: "x.y"}}}
 	for _, c := range []struct{ lines, want string }{
-		{"a/sh wake\na/sh.1 open f\na/sh#2 read f\nb/x.y.1#3 lock f\na crash\nb skew 1h\nserver powerloss\na/sh kill pid-3", ""},
+		{"a/sh wake\na/sh.1 open f\na/sh#2 read f\nb/x.y.1#3 lock f\na crash\nb skew 1h\nserver powerloss\na/sh kill pid-3\na/sh signal HUP", ""},
+		{"a/sh signal KILL", `x.tape:2: "KILL" is not one signal that an administrator sends; write one of HUP, INT, `},
+		{"a/sh signal", `x.tape:2: "" is not one signal that an administrator sends; write one of HUP, INT, `},
+		{"a/sh.1 signal HUP", `x.tape:2: a signal goes to a program, and "a/sh.1" is none; there are a/sh, b/x.y`},
+		{"a signal HUP", `x.tape:2: a signal goes to a program, and "a" is none; there are a/sh, b/x.y`},
 		{"a/sh wake\na/s open f", `x.tape:3: there is no program of the name "a/s"; there are a/sh, b/x.y`},
 		{"a/shell wake", `x.tape:2: there is no program of the name "a/shell"; there are a/sh, b/x.y`},
 		{"c crash", `x.tape:2: there is no node "c"; there are a, b`},

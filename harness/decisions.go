@@ -62,6 +62,10 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 			p.at(w).Add("nemesis", history.Info, d.Verb, q.label, "")
 			return w.resume(q)
 		})
+	case schedule.Signal:
+		p.Faults[d.FaultKind()]++
+		p.at(w).Add("nemesis", history.Info, d.Verb, d.Process+" "+d.Names[0], "")
+		return said(""), w.tell(w.actor(d.Process), d.Names[0])
 	case schedule.Deliver, schedule.Defer, schedule.Hangup:
 		q := w.actor(d.Process)
 		m := q.host.mail.holding(q.label)

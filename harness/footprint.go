@@ -31,7 +31,7 @@ func (w *World) footprint(d schedule.Decision, before time.Duration) schedule.Fo
 		if w.now > before || d.Verb == schedule.Skew {
 			f.Writes = append(f.Writes, "later")
 		}
-	case schedule.Crash, schedule.Start, schedule.Pause, schedule.Resume:
+	case schedule.Crash, schedule.Start, schedule.Pause, schedule.Resume, schedule.Signal:
 		f.Writes = append(f.Writes, "faults")
 	case schedule.PowerLoss: // its order with every other step matters
 		f.Writes = append(f.Writes, power)

@@ -120,7 +120,7 @@ const restartLimit = 10
 func (w *World) situation() Situation {
 	var s Situation
 	for _, q := range w.programs {
-		state := ProcessState{Label: q.label, Node: q.host.Name, Alive: q.alive, Paused: q.paused, Mutated: q.mutated}
+		state := ProcessState{Label: q.label, Node: q.host.Name, Alive: q.alive, Paused: q.paused, Mutated: q.mutated, Signals: q.program.Signals}
 		state.Orphaned = !q.alive && slices.ContainsFunc(w.others, func(c *Process) bool { return c.alive && c.descends(q) })
 		if m := q.host.mail.holding(q.label); q.alive && m != nil {
 			state.Delivering = m.id

@@ -56,6 +56,7 @@ type life struct {
 
 	mutated bool // its last step changed something that others can see, or it has taken none in this schedule
 	paused  bool // nothing of it goes on, see pause
+	told    bool // an administrator sent it a signal
 	poked   bool // a signal was sent to it, or one that it has pending may have been unblocked, since all was at rest
 
 	timed    bool       // it is in virtual time

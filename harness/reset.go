@@ -75,7 +75,7 @@ func (w *World) setClocks() {
 // lives on is somewhere else by now.
 func (w *World) stays(p *Process) bool {
 	first := p.starts == 1 || p.program.Numberless
-	return p.alive && !p.paused && first && !p.program.Late && !p.program.Anew && p.children == p.settled && len(p.timers) == 0 && w.idle(p) &&
+	return p.alive && !p.paused && !p.told && first && !p.program.Late && !p.program.Anew && p.children == p.settled && len(p.timers) == 0 && w.idle(p) &&
 		len(w.family(p)) == 1
 }
 

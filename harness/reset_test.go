@@ -83,6 +83,30 @@ func TestProgramWithChildIsStartedAnew(t *testing.T) {
 	}
 }
 
+// A program that was sent a signal does not go on into the next schedule: it may
+// remember that.
+func TestProgramThatWasSentASignalIsStartedAnew(t *testing.T) {
+	p := shell("a", "sh", "exec sleep 1000")
+	p.Late, p.Once = false, false
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{p}})
+	q := w.programs[0]
+	pid := 0
+	for i, stays := range []bool{false, true, false, true} {
+		if err := w.reset(false); err != nil {
+			t.Fatal(err)
+		}
+		if (q.pid == pid) != stays {
+			t.Errorf("schedule %d goes on with the program: %v, want %v", i+1, !stays, stays)
+		}
+		pid = q.pid
+		if i == 1 {
+			if err := w.tell(q, "WINCH"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // Nothing of what was counted in a program's last life is there in its next.
 func TestNextLife(t *testing.T) {
 	p := shell("a", "sh", "exec sleep 1000")

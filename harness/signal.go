@@ -159,6 +159,23 @@ func (w *World) sent(s *signal) {
 	}
 }
 
+// AdminSignals are the signals that an administrator sends to daemons, by their
+// names in signal(7) without SIG. Of the others SIGKILL is a crash, those that stop
+// a process are a pause, and the rest come from the kernel.
+var AdminSignals = []string{"HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH"}
+
+// tell sends the program a signal from outside its node, by its name.
+func (w *World) tell(p *Process, name string) error {
+	sig := unix.SignalNum("SIG" + name)
+	dies := p.diesOf(sig, nil)
+	if err := unix.Kill(p.pid, sig); err != nil {
+		return fmt.Errorf("send %s to %s: %w", name, p.label, err)
+	}
+	p.told = true
+	w.signalled(p, dies)
+	return nil
+}
+
 // signalled deals with what a signal does to a process: one that dies of it is
 // waited for, and a sleep that a handler interrupts will be found when all is at
 // rest. One that it merely has pending finds it in its own time.

@@ -91,6 +91,8 @@ type Program struct {
 	// Anew is for a program that remembers what it did, in memory or in files
 	// that it keeps open: it is started anew for each schedule.
 	Anew bool
+	// Signals are those that an administrator may send it, of AdminSignals.
+	Signals []string
 	// Pids is which pids the program has on its node, from 1: those of programs
 	// of different nodes with the same number here are the same, as they can be on
 	// any two hosts. 0 are pids that no other program of the test has.
@@ -162,6 +164,8 @@ type ProcessState struct {
 	Alive bool // it runs, or is paused
 	// Paused says that it stands still.
 	Paused bool
+	// Signals are Program.Signals.
+	Signals []string
 	// Orphaned says that the program has ended, and a child of it runs on.
 	Orphaned bool
 	// Mutated says that the last thing the process did changed the share, or

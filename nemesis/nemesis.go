@@ -22,6 +22,7 @@ var catalogue = []struct {
 	{"hangup", func(n int) harness.Nemesis { return &Answer{As: "hangup", Verb: schedule.Hangup, Budget: n} }},
 	{"skew", func(n int) harness.Nemesis { return &Skew{Budget: n} }},
 	{"pause", func(n int) harness.Nemesis { return &Pause{Budget: n} }},
+	{"signal", func(n int) harness.Nemesis { return &Signal{Budget: n} }},
 }
 
 // Names are those of all nemeses.

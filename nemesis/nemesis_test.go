@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,6 +23,13 @@ func TestOffers(t *testing.T) {
 		p.Paused = true
 		return p
 	}
+	told := func(label string, signals ...string) harness.ProcessState {
+		p := up(label)
+		p.Mutated, p.Signals = false, signals
+		return p
+	}
+	deaf := still("b/x")
+	deaf.Signals = []string{"HUP"}
 	type taken struct{ process, verb string }
 	for _, tc := range []struct {
 		name    string
@@ -42,6 +50,8 @@ func TestOffers(t *testing.T) {
 		{"the end of a pause", &Pause{Budget: 1}, []taken{{"a/x", schedule.Pause}}, []harness.ProcessState{still("a/x"), up("b/x")}, []string{"a/x resume"}},
 		{"what was paused, and started anew since, can be paused again", &Pause{Budget: 2}, []taken{{"a/x", schedule.Pause}, {"a", schedule.Crash}, {"a/x", schedule.Start}},
 			[]harness.ProcessState{up("a/x")}, []string{"a/x pause"}},
+		{"a signal", &Signal{Budget: 1}, nil, []harness.ProcessState{told("a/x", "HUP", "USR1"), told("a/y"), deaf}, []string{"a/x signal HUP", "a/x signal USR1"}},
+		{"no more signals", &Signal{Budget: 1}, []taken{{"a/x", schedule.Signal}}, []harness.ProcessState{told("a/x", "HUP", "USR1")}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.nemesis.Reset()
@@ -51,7 +61,7 @@ func TestOffers(t *testing.T) {
 			}
 			var got []string
 			for _, o := range tc.nemesis.Faults(harness.Situation{Processes: tc.then}) {
-				got = append(got, o.Process+" "+o.Verb)
+				got = append(got, strings.Join(append([]string{o.Process, o.Verb}, o.Names...), " "))
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("offered (-want +got):\n%s", diff)

@@ -56,6 +56,7 @@ func TestStoryWords(t *testing.T) {
 		{"powerloss", "", "", "a/runner loses power, as do all nodes: what was not synced is gone"},
 		{"pause", "", "", "a/runner stands still from here on"},
 		{"resume", "", "", "a/runner goes on"},
+		{"signal", "", "HUP", "a/runner is sent the signal HUP"},
 		{"rename", "ok", "config.pck.tmp.a.1 config.pck", "a/runner renames config.pck.tmp.a.1 to config.pck"},
 		{"write", "ENOSPC", "q/out/1+a.pck.tmp", "a/runner fails to write m0.tmp: ENOSPC"},
 	} {

@@ -51,6 +51,8 @@ func (t *teller) tell(s history.Step) (text string, weight int) {
 		return "stands still from here on", 3
 	case schedule.Resume:
 		return "goes on", 3
+	case schedule.Signal:
+		return "is sent the signal " + oneLine(strings.Join(s.Names, " ")), 3
 	case schedule.Skew:
 		return "has its clock set by " + oneLine(strings.Join(s.Names, " ")), 3
 	case schedule.Wake, schedule.Alarm:

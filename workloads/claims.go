@@ -117,10 +117,22 @@ func FromTape(t *schedule.Tape) (*harness.Test, error) {
 			if err != nil {
 				return nil, placed(t, err)
 			}
+			if err := checkSignals(test); err != nil {
+				return nil, placed(t, err)
+			}
 			return test, harness.CheckTape(test, t)
 		}
 	}
 	return nil, placed(t, about("workload", fmt.Errorf("header workload: no workload %q; there are %s", name, strings.Join(Names(), ", "))))
+}
+
+// checkSignals refuses the nemesis signal where no program is made for signals.
+func checkSignals(t *harness.Test) error {
+	asked := slices.ContainsFunc(t.Nemeses, func(n harness.Nemesis) bool { return n.Name() == schedule.Signal })
+	if asked && !slices.ContainsFunc(t.Programs, func(p harness.Program) bool { return len(p.Signals) > 0 }) {
+		return about("nemesis", fmt.Errorf(`nemesis signal: no program of the test has signals; write signals = ["HUP"] in a [[program]] of a system file`))
+	}
+	return nil
 }
 
 // placed says where in a tape what is wrong with its header stands. What the

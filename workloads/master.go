@@ -358,7 +358,7 @@ func (m *Master) misled(e *harness.End) []check.Anomaly {
 	for _, op := range e.History {
 		is := inSection(e.History, theMaster, op.Step-1)
 		target, sig, _ := strings.Cut(op.Value, " ")
-		if op.F != "signal" || sig == "0" || len(is) == 0 || slices.Contains(is, target) || strings.Contains(op.Process, ".") || covers(op.Process, target) {
+		if op.F != "signal" || op.Process == "nemesis" || sig == "0" || len(is) == 0 || slices.Contains(is, target) || strings.Contains(op.Process, ".") || covers(op.Process, target) {
 			continue
 		}
 		if op.Error == "ESRCH" {

@@ -102,6 +102,7 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 				if daemon.Horizon = time.Duration(s.Horizon); s.Horizon == 0 {
 					daemon.Horizon = -1 // only a change wakes it
 				}
+				daemon.Signals = p.Signals
 				daemon.Late = slices.Contains(c.Late, daemon.Label())
 				t.Programs = append(t.Programs, daemon)
 			}

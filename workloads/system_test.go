@@ -163,6 +163,9 @@ func TestSystemFiles(t *testing.T) {
 		{`command = "echo {id} >>{share}/counter"`, "fork = \"x\"", `x.toml:10: there is nothing prepared to fork from; write prepared = "..." above the first table, or command = "..."`},
 		{"\n\n[share]", "\nprepared = \"x\"\n[[program]]\nname = \"d\"\nfork = \"a\\nb\"\n[share]", `x.toml:7: what the prepared command is told has more than one line; write one`},
 		{`[[act]]`, "[[program]]\nname = \"add\"\ncommand = \"x\"\n[[act]]", `x.toml:12: add is there twice; give each its own name`},
+		{`[[act]]`, "[[program]]\nname = \"d\"\ncommand = \"x\"\nsignals = [\"HUP\", \"KILL\"]\n[[act]]", `x.toml:11: "KILL" is no signal that an administrator sends; write one of HUP, INT, QUIT, TERM, USR1, USR2, WINCH`},
+		{`[[act]]`, "[[program]]\nname = \"d\"\ncommand = \"x\"\nsignals = [\"HUP\", \"HUP\"]\n[[act]]", `x.toml:11: HUP is there twice; name each signal once`},
+		{`[[act]]`, "[[program]]\nname = \"d\"\ncommand = \"x\"\nsignals = \"HUP\"\n[[act]]", `x.toml:11: program.signals is not a list; write signals = ["..."]`},
 		{"[[act]]\nname = \"add\"\ncommand = \"echo {id} >>{share}/counter\"", "", `x.toml:1: nobody does anything; add an [[act]]`},
 		{`read = "cat counter"`, "read = \"cat counter\"\nneeds = [{command = \"x\"}]", `x.toml:4: need 1 does not say what and how to install it; write {command = "...", install = "..."} or {file = "...", install = "..."}`},
 	} {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"screwtape/harness"
 	"screwtape/harness/check"
 	"screwtape/runner/profile"
 )
@@ -70,8 +71,9 @@ type Need struct {
 type SystemProgram struct {
 	Name    string   `toml:"name"`
 	Command string   `toml:"command"`
-	Fork    string   `toml:"fork"`  // what the prepared command is told, instead of a command
-	Nodes   []string `toml:"nodes"` // none is all
+	Fork    string   `toml:"fork"`    // what the prepared command is told, instead of a command
+	Nodes   []string `toml:"nodes"`   // none is all
+	Signals []string `toml:"signals"` // that an administrator sends it, of harness.AdminSignals
 }
 
 // An Act is what a client does, once: a command, which has done it when it ends
@@ -222,6 +224,14 @@ func (s *System) fault() *fault {
 		}
 		if f := s.forkFault("program", i, p.Fork); f != nil {
 			return f
+		}
+		for j, sig := range p.Signals {
+			if slices.Contains(p.Signals[:j], sig) {
+				return &fault{"program", i, "signals", sig + " is there twice", "name each signal once"}
+			}
+			if !slices.Contains(harness.AdminSignals, sig) {
+				return &fault{"program", i, "signals", fmt.Sprintf("%q is no signal that an administrator sends", sig), "write one of " + strings.Join(harness.AdminSignals, ", ")}
+			}
 		}
 	}
 	for i, a := range s.Acts {

@@ -95,6 +95,7 @@ var nemeses = map[string]string{
 	"hangup":     "the mail sink answers a message with 421, and hangs up",
 	"skew":       "a node's clocks are set, or run faster or slower",
 	"pause":      "a program stands still, and goes on later",
+	"signal":     "a program is sent a signal that its system file names",
 	"powerloss":  "the file server and all nodes lose power, and what was not synced is gone",
 	"node-crash": "all that runs on a node is killed at once, and the node stays down",
 }

@@ -56,17 +56,18 @@ const (
 	Skew      = "skew"   // a node's clocks are set by Names[0], or run so fast (a fault)
 	Pause     = "pause"  // a program, or all of a node, stands still (a fault)
 	Resume    = "resume" // and goes on
+	Signal    = "signal" // an administrator sends the program the signal Names[0], such as "HUP" (a fault)
 	Exit      = "exit"   // a child ends, and its parent learns of it
 )
 
 // Verbs are all of these.
-var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, PowerLoss, Start, Alarm, Skew, Pause, Resume, Exit}
+var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, PowerLoss, Start, Alarm, Skew, Pause, Resume, Signal, Exit}
 
 // Fault reports whether the decision is something going wrong, rather than
 // a program going on.
 func (d Decision) Fault() bool {
 	switch d.Verb {
-	case Crash, PowerLoss, Defer, Hangup, Skew, Pause:
+	case Crash, PowerLoss, Defer, Hangup, Skew, Pause, Signal:
 		return true
 	}
 	return false
