@@ -88,6 +88,18 @@ func (d Decision) OfNode() bool { return !strings.Contains(d.Process, "/") }
 // timely reports whether the decision moves the time to when a process is due.
 func (d Decision) timely() bool { return d.Verb == Wake || d.Verb == Alarm }
 
+// interrupts reports whether a program, by its label, gets a signal by the decision,
+// or a timer of it runs out: what it does next may be another thing then.
+func (d Decision) interrupts(program string) bool {
+	switch d.Verb {
+	case Signal, Alarm:
+		return Program(d.Process) == program
+	case "kill":
+		return len(d.Names) > 0 && Program(d.Names[0]) == program
+	}
+	return false
+}
+
 // Answer reports whether the decision is what the mail sink answers to a
 // message.
 func (d Decision) Answer() bool {

@@ -532,3 +532,27 @@ func TestCutOff(t *testing.T) {
 		}
 	}
 }
+
+// A poll after a signal, or after a timer has run out, is none that has found
+// nothing new.
+func TestRoundsOfTheInterrupted(t *testing.T) {
+	wake := Decision{Process: "a/p.1", Verb: Wake}
+	for _, test := range []struct {
+		d     Decision
+		dozes bool
+	}{
+		{Decision{Process: "a/p", Verb: Signal, Names: []string{"HUP"}}, false},
+		{Decision{Process: "a/p.2", Verb: Alarm, Names: []string{"alarm"}}, false},
+		{Decision{Process: "b/p", Verb: "kill", Names: []string{"a/p.1"}}, false},
+		{Decision{Process: "a/p", Verb: "kill", Names: []string{"a/p.1"}}, false},
+		{Decision{Process: "b/p", Verb: Signal, Names: []string{"HUP"}}, true},
+		{Decision{Process: "a/p", Verb: "kill", Names: []string{"b/p"}}, true},
+	} {
+		r := rounds{}
+		r.took(execution{Step: []Decision{wake}})
+		r.took(execution{Step: []Decision{test.d}})
+		if got := r.dozes(wake); got != test.dozes {
+			t.Errorf("after %v, a wake-up finds what the one before it found: %v", test.d, got)
+		}
+	}
+}

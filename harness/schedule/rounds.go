@@ -9,7 +9,7 @@ type rounds map[string]*round
 
 type round struct {
 	looked map[Resource]bool
-	stale  bool // it has changed something, or what it looked at has changed since
+	stale  bool // it has changed something or got a signal, or what it looked at has changed since
 }
 
 // dozes reports whether a decision is a wake-up that finds what the one before it
@@ -48,10 +48,9 @@ func (r rounds) took(e execution) {
 		}
 		own.stale = own.stale || changes(e.Touched) || first.Answer()
 	}
-	for other, its := range r {
-		if other != program {
-			its.stale = its.stale || e.Touched.changesAny(its.looked)
-		}
+	last := e.Step[len(e.Step)-1]
+	for name, its := range r {
+		its.stale = its.stale || name != program && e.Touched.changesAny(its.looked) || last.interrupts(name)
 	}
 }
 
