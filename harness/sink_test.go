@@ -16,7 +16,7 @@ import (
 // mailerName is the argv[0] under which the test binary is a mailer: it hands
 // one message over to the mail sink ("send", "doze", "pieces"), and says how that
 // ended; hands it over and ends at once ("leave"); or it tries to connect in ways
-// that fail ("fail"), or with a datagram socket.
+// that fail ("fail"), or with sockets of other kinds.
 const mailerName = "screwtape-mailer"
 
 func init() {
@@ -47,8 +47,9 @@ func mailer(args []string) int {
 	}
 	listener, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	datagram, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	local, _ := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	unix.Listen(listener, 1)
-	for _, fd := range []int{999, listener, datagram} {
+	for _, fd := range []int{999, listener, datagram, local} {
 		fmt.Println("connect:", unix.Connect(fd, sink))
 	}
 	f, err := os.Create("/shared/failed")
@@ -141,7 +142,7 @@ a/fail open failed = ok
 a/send start
 a/send deliver m0 = 250
 `)
-	want := "a/fail: connect: bad file descriptor, a/fail: connect: transport endpoint is already connected, a/fail: connect: <nil>, a/send: sent: <nil>, a/send: noop: <nil>"
+	want := "a/fail: connect: bad file descriptor, a/fail: connect: transport endpoint is already connected, a/fail: connect: <nil>, a/fail: connect: invalid argument, a/send: sent: <nil>, a/send: noop: <nil>"
 	if got := said(r); got != want {
 		t.Errorf("said %q, want %q", got, want)
 	}
