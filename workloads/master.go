@@ -268,51 +268,52 @@ func (m *Master) Judge(e *harness.End) check.Verdict {
 }
 
 // notTakenOver finds starts that were to take over from another, when nobody was
-// master, and after which nobody was either, although nothing was in their way:
-// they were not killed or stopped, nor was one killed that was about to be master.
+// master, and after which nobody was either, although nothing was in their way.
 func (m *Master) notTakenOver(ops []history.Op) []check.Anomaly {
 	var list []check.Anomaly
 	for _, text := range m.config.After {
 		label, _, _ := strings.Cut(text, ":")
 		at := slices.IndexFunc(ops, func(op history.Op) bool { return op.F == "start" && op.Value == label })
-		if m.commandOf(label) != "start" || at < 0 || len(inSection(ops[:at], theMaster, math.MaxInt)) > 0 {
+		if m.commandOf(label) != "start" || at < 0 || len(inSection(ops[:at], theMaster, math.MaxInt)) > 0 || m.excused(ops, at, label) {
 			continue
 		}
-		starts := map[string]bool{} // those that may become master
-		explains := func(op history.Op) bool {
-			command, _, _ := strings.Cut(op.Process, ".")
-			target, sig, _ := strings.Cut(op.Value, " ")
-			switch op.F {
-			case "start":
-				starts[op.Value] = m.commandOf(op.Value) == "start"
-			case "exit": // with 0 it has handed on to a child
-				starts[command] = starts[command] && op.Process == command && op.Value == "exit 0"
-			case "crash":
-				killed := false
-				for p, may := range starts {
-					if covers(op.Value, p) {
-						killed, starts[p] = killed || may, false
-					}
-				}
-				return killed
-			case "signal":
-				return sig != "0" && op.Error == "ok" && covers(label, target) && !covers(label, op.Process)
-			case "acquire":
-				return op.Type == history.OK && op.Value == theMaster
-			}
-			return false
-		}
-		explained := false
-		for i, op := range ops {
-			if explains(op) && i >= at {
-				explained = true
-			}
-		}
-		if !explained {
-			list = append(list, check.Anomaly{Kind: check.Stuck, Subject: theMaster, Step: -1, Explanation: label + " was to take over, and nobody has become master since"})
-		}
+		list = append(list, check.Anomaly{Kind: check.Stuck, Subject: theMaster, Step: -1, Explanation: label + " was to take over, and nobody has become master since"})
 	}
 	return list
+}
+
+// excused reports whether since an operation somebody has become master, or a start
+// could not because it was stopped, or because it, or another that was about to be
+// master, was killed.
+func (m *Master) excused(ops []history.Op, since int, start string) bool {
+	candidates := map[string]bool{} // starts that may become master
+	for i, op := range ops {
+		excuse := false
+		switch op.F {
+		case "start":
+			candidates[op.Value] = m.commandOf(op.Value) == "start"
+		case "exit": // with 0 it has handed on to a child
+			command, _, _ := strings.Cut(op.Process, ".")
+			candidates[command] = candidates[command] && op.Process == command && op.Value == "exit 0"
+		case "crash":
+			for c, may := range candidates {
+				if covers(op.Value, c) {
+					excuse = excuse || may
+					candidates[c] = false
+				}
+			}
+		case "signal":
+			target, sig, _ := strings.Cut(op.Value, " ")
+			sent := op.Error == "ok" || op.Process == "nemesis"
+			excuse = sent && sig != "0" && covers(start, target) && !covers(start, op.Process)
+		case "acquire":
+			excuse = op.Type == history.OK && op.Value == theMaster
+		}
+		if excuse && i >= since {
+			return true
+		}
+	}
+	return false
 }
 
 // anotherMaster reports whether, after so many decisions, somebody else than the

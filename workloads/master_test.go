@@ -190,8 +190,13 @@ func TestNotTakenOver(t *testing.T) {
 		{"another was faster, and dies", []op{starts("c/start"), starts("b/start"), is("c/start.1"), crash("c")}, false},
 		{"another is about to be master, and dies", []op{starts("a/start"), {"a/start", "exit", "exit 0"}, starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, false},
 		{"another has given up, and dies", []op{starts("a/start"), {"a/start", "exit", "exit 1"}, starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, true},
+		{"another's child has ended, and its node dies", []op{starts("a/start"), {"a/start.1", "exit", "exit 0"}, starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, true},
+		{"another was no start, and dies", []op{starts("a/stop"), starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, true},
 		{"another has died before, and its node again", []op{starts("a/start"), crash("a"), starts("b/start"), {"b/start", "exit", "exit 1"}, crash("a")}, true},
 		{"it is stopped before", []op{starts("b/start"), {"b/stop", "signal", "b/start.1 SIGTERM"}}, false},
+		{"it is sent a signal before", []op{starts("b/start"), {"nemesis", "signal", "b/start TERM"}}, false},
+		{"another is stopped", []op{starts("b/start"), {"c/stop", "signal", "c/start.1 SIGTERM"}}, true},
+		{"it is stopped when it has gone", []op{starts("b/start"), {"b/stop", "no signal", "b/start.1 SIGTERM"}}, true},
 		{"it is looked for", []op{starts("b/start"), {"c/start", "signal", "b/start.1 0"}}, true},
 		{"it stops its runners", []op{starts("b/start"), {"b/start.1", "signal", "b/start.1.1 SIGTERM"}}, true},
 	} {
@@ -201,14 +206,40 @@ func TestNotTakenOver(t *testing.T) {
 			switch o.f {
 			case "acquire", "release":
 				kind = history.OK
+			case "no signal":
+				o.f, outcome = "signal", "ESRCH"
 			case "signal":
-				outcome = "ok"
+				if o.who != "nemesis" {
+					outcome = "ok"
+				}
 			}
 			h.Add(o.who, kind, o.f, o.value, outcome)
 		}
 		m := &Master{config: MasterConfig{After: []string{"b/start:a"}}}
 		if got := len(m.notTakenOver(h.Ops())) > 0; got != c.stuck {
 			t.Errorf("%s: stuck %v, want %v", c.name, got, c.stuck)
+		}
+	}
+}
+
+// A signal that an administrator sends misleads nobody, whoever is master; one by a
+// command that goes to another than the master does.
+func TestMisledBySignals(t *testing.T) {
+	for _, c := range []struct {
+		who, signal string
+		misled      bool
+	}{
+		{"nemesis", "b/start TERM", false},
+		{"b/stop", "b/start SIGTERM", true},
+		{"b/stop", "a/start.1 SIGTERM", false},
+		{"b/start", "b/idle 0", false},
+	} {
+		var h history.Recorder
+		h.Add("a/start.1", history.OK, "acquire", theMaster, "")
+		h.Step++
+		h.Add(c.who, history.Info, "signal", c.signal, "ok")
+		if got := len((&Master{}).misled(&harness.End{History: h.Ops()})) > 0; got != c.misled {
+			t.Errorf("%s, %s: misled %v, want %v", c.who, c.signal, got, c.misled)
 		}
 	}
 }
