@@ -96,40 +96,30 @@ func NewBounces(c BouncesConfig) (*harness.Test, error) {
 	if len(c.Runners) == 0 {
 		return nil, about("runners", fmt.Errorf("a test of bounces needs a runner"))
 	}
+	onNode := map[string]int{} // runners
 	for i, node := range c.Runners {
 		if !slices.Contains(c.Nodes, node) {
 			return nil, about("runners", fmt.Errorf("runners: there is no node %s, only %s", node, strings.Join(c.Nodes, " ")))
 		}
-		p := harness.Program{Node: node, Name: programName(t.Programs, node, "bounces"), Path: "/proc/self/exe", Single: true, Anew: true,
-			Env: []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}, Horizon: patience,
-			Args: []string{"screwtape-runner", "queue", "--dir", "/shared/" + queueDir, "--queue", queue.Bounces, "--profile", c.Profile,
-				"--slice", strconv.Itoa(i), "--slices", strconv.Itoa(len(c.Runners)), "--bugs", c.Bugs, "--data", "/shared/" + dataDir,
-				"--lists", "/shared/lists", "--locks", "/shared/locks", "--list-lock-lifetime", listLifetime.String()}}
-		if c.Pids == "same" {
-			p.Pids = 1 + slices.Index(runnersOf(c.Runners, node), i)
+		args := slices.Concat(runnerArgs(queue.Bounces, c.Profile, Slice{node, i, len(c.Runners)}), listArgs("shared"),
+			[]string{"--data", "/shared/" + dataDir, "--bugs", c.Bugs})
+		p := ours(node, programName(t.Programs, node, queue.Bounces), args...)
+		p.Anew, p.Horizon = true, patience
+		if onNode[node]++; c.Pids == "same" {
+			p.Pids = onNode[node]
 		}
 		t.Programs = append(t.Programs, p)
 	}
 	return t, nil
 }
 
-// runnersOf are the indexes of a node's runners.
-func runnersOf(runners []string, node string) []int {
-	var list []int
-	for i, n := range runners {
-		if n == node {
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
 // Prepare makes the queue, the directory of events, and the list.
 func (b *Bounces) Prepare(s *share.Store) error {
-	for _, dir := range []string{queueDir + "/bad", queueDir + "/bounces", queueDir + "/shunt", dataDir} {
-		if err := s.MkdirAll("/shared/"+dir, 0o2770); err != nil {
-			return err
-		}
+	if err := makeQueues(s, []string{queue.Bounces}); err != nil {
+		return err
+	}
+	if err := s.MkdirAll("/shared/"+dataDir, 0o2770); err != nil {
+		return err
 	}
 	return makeList(s, b.config.Nodes, queue.Member)
 }
@@ -219,7 +209,7 @@ func events(data []byte) []string {
 // has come to rest every interval is over.
 func (b *Bounces) Judge(e *harness.End) check.Verdict {
 	final, found := finalList(e)
-	if len(found) > 0 && found[0].Kind == check.CorruptState {
+	if unreadable(found) {
 		return verdict(found)
 	}
 	places := map[string][]string{}

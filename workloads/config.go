@@ -200,7 +200,7 @@ func noteList(name string, data []byte) string {
 // been.
 func (c *Config) Judge(e *harness.End) check.Verdict {
 	final, found := finalList(e)
-	if len(found) == 0 || found[0].Kind != check.CorruptState {
+	if !unreadable(found) {
 		found = append(found, c.lostUpdates(e, final)...)
 	}
 	if e.Bounded == "" {
@@ -225,6 +225,12 @@ func withoutStranded(found []check.Anomaly) (broken, stranded []check.Anomaly) {
 		}
 	}
 	return broken, stranded
+}
+
+// unreadable reports whether the list's state is damaged, so that nothing is to be
+// said of what it has.
+func unreadable(found []check.Anomaly) bool {
+	return slices.ContainsFunc(found, func(a check.Anomaly) bool { return a.Kind == check.CorruptState })
 }
 
 // finalList is what the list has in the end, and what is wrong with its files.

@@ -149,8 +149,15 @@ func makeNemeses(names []string, budget int) ([]harness.Nemesis, error) {
 	return list, nil
 }
 
+// ours is a program of ours.
+func ours(node, name string, args ...string) harness.Program {
+	return harness.Program{Node: node, Name: name, Path: "/proc/self/exe", Args: append([]string{"screwtape-runner"}, args...),
+		Env: []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}, Single: true}
+}
+
 // once is a program of ours that a client starts, and that ends by itself.
 func once(node, name string, args ...string) harness.Program {
-	return harness.Program{Node: node, Name: name, Path: "/proc/self/exe", Args: append([]string{"screwtape-runner"}, args...),
-		Env: []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}, Horizon: horizon, Late: true, Once: true, Single: true}
+	p := ours(node, name, args...)
+	p.Horizon, p.Late, p.Once = horizon, true, true
+	return p
 }

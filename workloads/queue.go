@@ -256,8 +256,7 @@ func (c QueueConfig) nemeses() ([]harness.Nemesis, error) {
 // runner is the program that serves a slice of a queue. That of out is called
 // runner, any other as its queue; further ones of a node are runner2 and so on.
 func (q *Queue) runner(name string, s Slice, others []harness.Program) harness.Program {
-	args := []string{"screwtape-runner", "queue", "--dir", "/shared/" + queueDir, "--queue", name,
-		"--profile", q.config.Profile, "--slice", strconv.Itoa(s.Index), "--slices", strconv.Itoa(s.N)}
+	args := runnerArgs(name, q.config.Profile, s)
 	if !q.config.SaveBad {
 		args = append(args, "--save-bad=false")
 	}
@@ -265,7 +264,7 @@ func (q *Queue) runner(name string, s Slice, others []harness.Program) harness.P
 		args = append(args, "--bugs", q.config.Bugs)
 	}
 	if q.lists() {
-		args = append(args, "--lists", "/shared/lists", "--locks", "/"+q.config.Locks+"/locks", "--list-lock-lifetime", listLifetime.String())
+		args = append(args, listArgs(q.config.Locks)...)
 	}
 	label := name
 	if name == queue.Out {
@@ -282,35 +281,52 @@ func (q *Queue) runner(name string, s Slice, others []harness.Program) harness.P
 	return p
 }
 
+// runnerArgs are the arguments of a runner that serves a slice of a queue as a
+// version of Mailman does.
+func runnerArgs(name, version string, s Slice) []string {
+	return []string{"queue", "--dir", "/shared/" + queueDir, "--queue", name, "--profile", version,
+		"--slice", strconv.Itoa(s.Index), "--slices", strconv.Itoa(s.N)}
+}
+
+// listArgs say to a runner where lists lie, and where, shared or local, their locks.
+func listArgs(locks string) []string {
+	return []string{"--lists", "/shared/lists", "--locks", "/" + locks + "/locks", "--list-lock-lifetime", listLifetime.String()}
+}
+
 // command is a program on the last node that somebody starts, and that ends.
 func (q *Queue) command(name string, args ...string) harness.Program {
 	p := q.program(q.config.Nodes[len(q.config.Nodes)-1], name,
-		append([]string{"screwtape-runner", name, "--dir", "/shared/" + queueDir, "--profile", q.config.Profile}, args...))
+		append([]string{name, "--dir", "/shared/" + queueDir, "--profile", q.config.Profile}, args...))
 	p.Late, p.Once = true, true
 	return p
 }
 
 func (q *Queue) program(node, name string, args []string) harness.Program {
-	p := harness.Program{Node: node, Name: name, Path: "/proc/self/exe", Args: args, Single: true,
-		Env: []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}}
+	p := ours(node, name, args...)
 	p.Late = slices.Contains(q.config.Late, p.Label())
 	return p
 }
 
 // Prepare makes the queues as Mailman's installation does, and the list.
 func (q *Queue) Prepare(s *share.Store) error {
+	if err := makeQueues(s, q.config.Queues); err != nil || !q.lists() {
+		return err
+	}
+	return makeList(s, q.config.Nodes, queue.Member)
+}
+
+// makeQueues makes the directories of these queues, and of those that there are in
+// any case.
+func makeQueues(s *share.Store, names []string) error {
 	if err := s.MkdirAll(path.Join("/shared", queueDir), 0o2775); err != nil {
 		return err
 	}
-	for _, name := range append([]string{"out", "bad", "shunt", "retry"}, q.config.Queues...) {
+	for _, name := range append([]string{"out", "bad", "shunt", "retry"}, names...) {
 		if err := s.MkdirAll(path.Join("/shared", queueDir, name), 0o2770); err != nil {
 			return err
 		}
 	}
-	if !q.lists() {
-		return nil
-	}
-	return makeList(s, q.config.Nodes, queue.Member)
+	return nil
 }
 
 // Act puts the messages into the queue, a second apart.
