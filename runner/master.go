@@ -13,8 +13,8 @@ import (
 	"screwtape/runner/sys"
 )
 
-// masterHelp is the part about the flag of cleaning up, in the sense of each
-// version's help text. That of 2.1.39 tells what the flag does no more.
+// masterHelp is what the flag of cleaning up does in each version. What the
+// versions' own help texts say of it is another thing, which screwtape truth has.
 const masterHelp = `
 -s, --stale-lock-cleanup (2.1), --force (3.3.8):
     2.1.15  removes the master's lock, whosever it is
@@ -66,7 +66,7 @@ func masterMain(args []string) int {
 	case "stop":
 		return master.Signal(o, syscall.SIGTERM)
 	case "restart":
-		return master.Signal(o, syscall.SIGINT)
+		return master.Signal(o, o.Profile.Restart)
 	case "reopen":
 		return master.Signal(o, syscall.SIGHUP)
 	}
@@ -107,7 +107,7 @@ func idleMain(args []string) int {
 		sys.SleepFor(*d)
 	default:
 		// A signal kills, whatever the Go runtime would do first.
-		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1} {
 			sys.Default(sig)
 		}
 		for {

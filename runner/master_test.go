@@ -222,6 +222,29 @@ func TestMasterRestart(t *testing.T) {
 	s.awaitGone(pid)
 }
 
+// That of 3.3.8 restarts by a signal of its own. By the one of 2.1 its runners end for
+// good, and it ends with them.
+func TestMasterRestart3(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	cmd := s.command("--profile", "3.3.8", "--runners", "2", "start")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go cmd.Wait() // it is the master itself
+	pid := s.master("master.pid", 0)
+	before := kids(pid)
+	s.await("the runners are others", func() bool {
+		s.run("--profile", "3.3.8", "restart") // again: see TestMasterRestart
+		time.Sleep(100 * time.Millisecond)
+		now := kids(pid)
+		return len(now) == 2 && !slices.Contains(before, now[0]) && !slices.Contains(before, now[1])
+	})
+	s.await("the master has gone", func() bool { // one that has not noticed yet that it has a runner to restart does so after the signal
+		return syscall.Kill(pid, syscall.SIGINT) == syscall.ESRCH
+	})
+}
+
 // 2.1.15's -s takes the lock from a master that lives.
 func TestMasterForce(t *testing.T) {
 	t.Parallel()

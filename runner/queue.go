@@ -4,6 +4,7 @@ import (
 	"flag"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"screwtape/runner/bounce"
@@ -70,7 +71,7 @@ func queueMain(args []string) int {
 		return exitUsage
 	}
 	p.SaveBad = *saveBad
-	sys.CatchStop()
+	sys.CatchStop(syscall.SIGTERM, syscall.SIGINT, p.Restart)
 	r, err := newQueueRunner(p, c.dir, c.queue, *slice, *of, say)
 	if err != nil {
 		return die(p, err)

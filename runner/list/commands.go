@@ -48,8 +48,7 @@ func (l *List) Do(command []string) (string, error) {
 	return "", nil
 }
 
-// Show is the state on one line: each member and each request with its id, then
-// each attribute.
+// Show is the state of config.pck on one line: each member, then each attribute.
 func (l *List) Show() string {
 	var b strings.Builder
 	b.WriteString("state")

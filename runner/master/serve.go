@@ -47,7 +47,7 @@ func Serve(o Options) int {
 // last has ended.
 func serve(o Options, w way, l *lock.File) int {
 	m := &master{Options: o, way: w, lock: l}
-	sys.Catch(syscall.SIGALRM, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	sys.Catch(syscall.SIGALRM, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, o.Profile.Restart)
 	pidFile := o.Dir + "/data/" + w.pidFile
 	if err := writePID(pidFile); err != nil {
 		o.Log("master: " + err.Error())
@@ -146,7 +146,7 @@ func (m *master) signals() error {
 	if sys.Caught(syscall.SIGTERM) {
 		m.stop()
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, m.Profile.Restart} {
 		if sys.Caught(sig) {
 			m.signal(sig)
 		}
@@ -197,8 +197,8 @@ func exited(s syscall.WaitStatus) syscall.Signal {
 	return syscall.Signal(s.ExitStatus())
 }
 
-// Signal is "mailmanctl stop" (SIGTERM), "restart" (SIGINT) and "reopen"
-// (SIGHUP): the signal goes to the process of this host that has the number in
+// Signal is "mailmanctl stop" (SIGTERM), "restart" (the profile's Restart) and
+// "reopen" (SIGHUP): the signal goes to the process of this host that has the number in
 // the pid file, whichever host's that is. Its result is the exit status.
 func Signal(o Options, sig syscall.Signal) int {
 	file := o.Dir + "/data/" + wayOf(o.Profile).pidFile

@@ -69,6 +69,9 @@ type Profile struct {
 	// (QRUNNERS has others too: of bounces, for which see package bounce, of
 	// archives, commands, newsgroups and Mailman's own messages.)
 	Queues []string
+	// Restart is the signal of restart: the command sends it to the master, the
+	// master to its runners, and each of these ends with its number as status.
+	Restart syscall.Signal
 	// ListFiles: lists lie in files, see package list; otherwise in a database.
 	ListFiles bool
 	// RenameToLast: a list's config.pck becomes config.pck.last by a rename;
@@ -98,6 +101,7 @@ var (
 		SaveBad:      true,
 		Tries:        3,
 		Queues:       []string{"in", "out", "retry"},
+		Restart:      syscall.SIGINT,
 		ListFiles:    true,
 
 		StampAfterLoad: true, // until 2.1.24 (LP 266464)
@@ -115,6 +119,7 @@ var (
 		SaveBad:       true,
 		Tries:         3,
 		Queues:        []string{"in", "out", "retry"},
+		Restart:       syscall.SIGINT,
 		ListFiles:     true,
 	}
 	// 3.3.8, as Debian's 3.3.8-2~deb12u2. Its Switchboard run under CPython
@@ -138,6 +143,7 @@ var (
 		FixedSaveBad: true,
 		Tries:        3,
 		Queues:       []string{"in", "pipeline", "out", "retry"},
+		Restart:      syscall.SIGUSR1,
 	}
 )
 

@@ -16,11 +16,11 @@ var pending int32
 func handlerAddr() uintptr
 func restorerAddr() uintptr
 
-// CatchStop makes SIGTERM and SIGINT be noted instead of ending the process.
+// CatchStop makes these signals be noted instead of ending the process.
 // The handler is the kernel's own way, past the Go runtime, whose way needs a
 // goroutine on another thread to be told. Other calls go on after it; a sleep
 // ends, as no flag makes the kernel begin it again.
-func CatchStop() {
+func CatchStop(signals ...syscall.Signal) {
 	const (
 		saRestorer = 0x04000000
 		saOnStack  = 0x08000000
@@ -30,7 +30,7 @@ func CatchStop() {
 		handler, flags, restorer uintptr
 		mask                     uint64
 	}{handlerAddr(), saRestorer | saOnStack | saRestart, restorerAddr(), 0}
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+	for _, sig := range signals {
 		direct.Call(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 	}
 }
