@@ -319,6 +319,7 @@ func valueOf(values map[string]string, key string) string {
 func (c *Config) registers(e *harness.End) (keys []string, ops map[string][]regOp) {
 	ops = map[string][]regOp{}
 	var shown []regOp
+	requests := requestsHeld(e)
 	began := map[string]history.Op{}
 	finish := func(o history.Op, ret int) {
 		words := append([]string{o.F}, strings.Fields(o.Value)...)
@@ -327,6 +328,11 @@ func (c *Config) registers(e *harness.End) (keys []string, ops map[string][]regO
 		case o.F == "show" && ret != forever:
 			op.write = false
 			shown = append(shown, op)
+		case o.F == "handle": // who held it has written its key before, or may yet
+			op.value = "out"
+			for _, message := range requests[o.Value] {
+				ops[message] = append(ops[message], op)
+			}
 		case key != "":
 			op.value = value
 			ops[key] = append(ops[key], op)
@@ -372,7 +378,27 @@ func writes(words []string) (key, value string) {
 	return "", ""
 }
 
-// addReads adds to each key what every show printed of it.
+// requestsHeld is which messages were held under each number, as who held them printed it:
+// more than one where a number was given twice.
+func requestsHeld(e *harness.End) map[string][]string {
+	message := map[string]string{} // of each process that holds one
+	for _, o := range e.History {
+		if o.Type == history.Invoke && o.F == "hold" {
+			message[o.Process] = o.Value
+		}
+	}
+	requests := map[string][]string{}
+	for _, l := range e.Logs {
+		id, ok := strings.CutPrefix(l.Text, "done ")
+		if m, holds := message[l.Process]; ok && holds {
+			requests[id] = append(requests[id], m)
+		}
+	}
+	return requests
+}
+
+// addReads adds to each key what every show printed of it. It prints config.pck,
+// and so nothing of what is held.
 func (c *Config) addReads(e *harness.End, shown []regOp, keys []string, ops map[string][]regOp) {
 	for _, s := range shown {
 		process, _, _ := strings.Cut(s.who, "'s ")
@@ -387,6 +413,9 @@ func (c *Config) addReads(e *harness.End, shown []regOp, keys []string, ops map[
 				seen[key] = value
 			}
 			for _, key := range keys {
+				if slices.ContainsFunc(ops[key], func(o regOp) bool { return o.value == "held" }) {
+					continue
+				}
 				s.value = valueOf(seen, key)
 				ops[key] = append(ops[key], s)
 			}

@@ -18,6 +18,8 @@ func TestConfigLocks(t *testing.T) {
 		{"shared", nil, nil},
 		{"shared, a reader", func(c *ConfigConfig) { c.Clients = []string{"a:add:x", "b:show"} }, nil},
 		{"shared, requests", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:hold:m1"} }, nil},
+		{"shared, a request that is handled", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:handle:1"} }, nil},
+		{"shared, requests and a reader", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:show"} }, nil},
 		{"local", func(c *ConfigConfig) { c.Locks = "local" }, []string{check.LostUpdate, check.Stranded, check.CorruptState}},
 		{"local, requests", func(c *ConfigConfig) {
 			c.Locks, c.Clients = "local", []string{"a:hold:m0", "b:hold:m1"}
