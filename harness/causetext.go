@@ -161,7 +161,7 @@ func splitName(base string) (stem, ext string) {
 }
 
 // shortNames are the notes of what lay where in a schedule, by the stem of its
-// name.
+// name. A note of several words is a description and no name.
 func shortNames(r *Result) map[string]string {
 	names := map[string]string{}
 	list := slices.Clone(r.Initial)
@@ -169,7 +169,7 @@ func shortNames(r *Result) map[string]string {
 		list = append(list, s.Changes...)
 	}
 	for _, c := range list {
-		if stem, _ := splitName(path.Base(c.Path)); c.Note != "" {
+		if stem, _ := splitName(path.Base(c.Path)); c.Note != "" && !strings.Contains(c.Note, " ") {
 			names[stem] = c.Note
 		}
 	}
