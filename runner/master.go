@@ -106,8 +106,10 @@ func idleMain(args []string) int {
 	case *d > 0:
 		sys.SleepFor(*d)
 	default:
-		// A signal kills, whatever the Go runtime would do first.
-		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1} {
+		// A signal kills, whatever the Go runtime would do first, but for that
+		// which has runners open their logs anew.
+		sys.Ignore(syscall.SIGHUP)
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1} {
 			sys.Default(sig)
 		}
 		for {

@@ -245,6 +245,31 @@ func TestMasterRestart3(t *testing.T) {
 	})
 }
 
+// A reopen leaves the runners as they are.
+func TestMasterReopen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.run("--runners", "2", "start")
+	pid := s.master("master-qrunner.pid", 0)
+	before := kids(pid)
+	for _, kid := range before {
+		s.await("the runner takes no harm from SIGHUP", func() bool {
+			status, _ := os.ReadFile("/proc/" + kid + "/status")
+			_, rest, _ := strings.Cut(string(status), "SigIgn:\t")
+			ignored, _, _ := strings.Cut(rest, "\n")
+			set, _ := strconv.ParseUint(ignored, 16, 64)
+			return set>>(syscall.SIGHUP-1)&1 == 1
+		})
+	}
+	s.run("reopen")
+	s.awaitWaiting(pid)
+	if now := kids(pid); !slices.Equal(now, before) {
+		t.Errorf("the runners were %v, and are %v", before, now)
+	}
+	s.run("stop")
+	s.awaitGone(pid)
+}
+
 // 2.1.15's -s takes the lock from a master that lives.
 func TestMasterForce(t *testing.T) {
 	t.Parallel()

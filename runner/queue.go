@@ -72,6 +72,7 @@ func queueMain(args []string) int {
 	}
 	p.SaveBad = *saveBad
 	sys.CatchStop(syscall.SIGTERM, syscall.SIGINT, p.Restart)
+	sys.Ignore(syscall.SIGHUP) // the originals open their logs anew; ours are standard error
 	r, err := newQueueRunner(p, c.dir, c.queue, *slice, *of, say)
 	if err != nil {
 		return die(p, err)

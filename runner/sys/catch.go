@@ -114,7 +114,13 @@ func forkExec(number int, path *byte, argv, env []*byte) (pid int, errno syscall
 
 // Default makes a signal do again what it does to programs that do nothing
 // about it.
-func Default(sig syscall.Signal) {
-	var act [4]uint64
+func Default(sig syscall.Signal) { handle(sig, 0) }
+
+// Ignore makes a signal do nothing.
+func Ignore(sig syscall.Signal) { handle(sig, 1) }
+
+// handle sets the handler to SIG_DFL (0) or SIG_IGN (1).
+func handle(sig syscall.Signal, handler uint64) {
+	act := [4]uint64{handler}
 	direct.Call(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, 8, 0, 0)
 }
