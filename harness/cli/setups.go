@@ -140,7 +140,7 @@ func (o *setUpsOptions) try(ctx context.Context, c *command, run *results.Run, s
 		campaign.Schedules, campaign.Budget, campaign.Until = mostUntilShown, 0, s.Shows
 	}
 	if s.Every {
-		campaign.Schedules, campaign.Search = 0, schedule.NewExhaustive(schedule.Bounds{Preemptions: -1, Depth: -1})
+		campaign.Schedules, campaign.Search = 0, schedule.NewExhaustive(schedule.Unbounded)
 	} else {
 		if campaign.Search, err = schedule.NewSearch("portfolio", o.seed); err != nil {
 			return tried, err
