@@ -143,7 +143,7 @@ type common struct {
 func (c *common) define(fs *flag.FlagSet) {
 	fs.StringVar(&c.dir, "dir", "/shared/qfiles", "the `directory` of the queues")
 	fs.StringVar(&c.queue, "queue", queue.Out, "the `name` of the queue")
-	fs.StringVar(&c.profile, "profile", "2.1.39", "do as this `version`: "+strings.Join(profile.Names(), ", "))
+	fs.StringVar(&c.profile, "profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
 	fs.StringVar(&c.bugs, "bugs", "", "plant these bugs, a `list` with commas")
 }
 

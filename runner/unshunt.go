@@ -15,7 +15,7 @@ import (
 func unshuntMain(args []string) int {
 	fs := flag.NewFlagSet("runner unshunt", flag.ContinueOnError)
 	root := fs.String("dir", "/shared/qfiles", "the `directory` of the queues")
-	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.Names(), ", "))
+	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
 	discard := fs.Bool("discard", false, "throw the messages away (3.3.8)")
 	fs.Usage = func() {
 		say("usage: screwtape runner unshunt [flags] [DIRECTORY]")

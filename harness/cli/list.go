@@ -27,7 +27,7 @@ var listings = []listing{
 	{"workloads", listWorkloads},
 	{"nemeses", listNemeses},
 	{"strategies", listStrategies},
-	{"profiles", func(_ *command, w io.Writer) error { return names(w, profile.Names()) }},
+	{"profiles", func(_ *command, w io.Writer) error { return names(w, profile.All()) }},
 	{"samples", func(_ *command, w io.Writer) error { return names(w, samples.Names()) }},
 	{"bugs", listBugs},
 	{"runs", (*command).listRuns},

@@ -34,7 +34,7 @@ func (s *setUp) define(all *pflag.FlagSet) {
 	all.IntVar(&s.nodes, "nodes", len(queue.Nodes), "how many nodes; they are called a, b, c, ...")
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.SortFlags = false
-	f.String("profile", queue.Profile, "the programs do as this `version`: "+strings.Join(profile.Names(), ", "))
+	f.String("profile", queue.Profile, "the programs do as this `version`: "+strings.Join(profile.All(), ", "))
 	f.Uint("messages", uint(queue.Messages), "how many messages are put into the queue")
 	f.String("sample", queue.Sample, "put in this `message`: "+strings.Join(samples.Names(), ", "))
 	f.String("slices", "", "a runner for each slice of the queue, a `list` NODE:INDEX/COUNT,...\n(default: a slice for each node, or with the nemesis overlap all of the queue)")

@@ -180,5 +180,5 @@ func Get(name string) (Profile, error) {
 			return *p, nil
 		}
 	}
-	return Profile{}, fmt.Errorf("no profile %q; there are %s", name, strings.Join(Names(), ", "))
+	return Profile{}, fmt.Errorf("no profile %q; there are %s", name, strings.Join(All(), ", "))
 }
