@@ -11,6 +11,10 @@ import (
 	"screwtape/harness/schedule"
 	"screwtape/nemesis"
 	"screwtape/results"
+	"screwtape/runner/bounce"
+	mailinglist "screwtape/runner/list"
+	"screwtape/runner/lock"
+	"screwtape/runner/master"
 	"screwtape/runner/profile"
 	"screwtape/runner/samples"
 	"screwtape/workloads"
@@ -159,19 +163,25 @@ func (c *command) listClaims(w io.Writer) error {
 	return rows(w, list)
 }
 
+// listBugs names each bug with the workload that plants it.
 func listBugs(_ *command, w io.Writer) error {
 	var list [][2]string
-	for _, b := range profile.Bugs {
-		text := b.Does + " -> "
-		if b.Shows == "" {
-			text += "nothing that anyone could see"
-		} else {
-			text += b.Shows
+	for _, of := range []struct {
+		workload string
+		bugs     []profile.Bug
+	}{{"queue", profile.Bugs}, {"lock", lock.Bugs}, {"config", mailinglist.Bugs}, {"master", master.Bugs}, {"bounces", bounce.Bugs}} {
+		for _, b := range of.bugs {
+			text := of.workload + ": " + b.Does + " -> "
+			if b.Shows == "" {
+				text += "nothing that anyone could see"
+			} else {
+				text += b.Shows
+			}
+			if b.Needs != "" {
+				text += " (with " + b.Needs + ")"
+			}
+			list = append(list, [2]string{b.Name, text})
 		}
-		if b.Needs != "" {
-			text += " (with " + b.Needs + ")"
-		}
-		list = append(list, [2]string{b.Name, text})
 	}
 	return rows(w, list)
 }
