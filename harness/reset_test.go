@@ -107,6 +107,23 @@ func TestProgramThatWasSentASignalIsStartedAnew(t *testing.T) {
 	}
 }
 
+// A program that is Anew does not go on into the next schedule.
+func TestAnew(t *testing.T) {
+	p := shell("a", "sh", "exec sleep 1000")
+	p.Late, p.Once, p.Anew = false, false, true
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Programs: []Program{p}})
+	before := 0
+	for range 2 {
+		if err := w.reset(false); err != nil {
+			t.Fatal(err)
+		}
+		if pid := w.programs[0].pid; pid == before {
+			t.Errorf("process %d goes on", pid)
+		}
+		before = w.programs[0].pid
+	}
+}
+
 // Nothing of what was counted in a program's last life is there in its next.
 func TestNextLife(t *testing.T) {
 	p := shell("a", "sh", "exec sleep 1000")
