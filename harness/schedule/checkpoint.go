@@ -19,6 +19,7 @@ type checkpoint struct {
 	Pruned   int       `json:"pruned"`
 	Bounded  int       `json:"bounded"`
 	Wide     int       `json:"wide,omitempty"`
+	Signals  int       `json:"signals,omitempty"`
 	Begun    int       `json:"begun"`
 	Planned  int       `json:"planned"`
 	Scouted  int       `json:"scouted,omitempty"`
@@ -35,7 +36,7 @@ func (x *Exhaustive) MarshalJSON() ([]byte, error) {
 			scouts++
 		}
 	}
-	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.begun,
+	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.signals, x.begun,
 		x.planned - len(x.underway), x.scouted - scouts, x.over, x.lost})
 }
 
@@ -75,7 +76,7 @@ func (x *Exhaustive) UnmarshalJSON(data []byte) error {
 		return errDamaged
 	}
 	*x = Exhaustive{bounds: c.Bounds, relation: *c.Relation, root: c.Root,
-		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, begun: c.Begun, planned: c.Planned, scouted: c.Scouted, over: c.Over, lost: c.Lost}
+		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, signals: c.Signals, begun: c.Begun, planned: c.Planned, scouted: c.Scouted, over: c.Over, lost: c.Lost}
 	return nil
 }
 

@@ -46,6 +46,7 @@ type Exhaustive struct {
 
 	traces, pruned, bounded, begun int
 	wide                           int // of bounded, faults that are not of one program
+	signals                        int // signals of an administrator that could have come
 	over                           bool
 	lost                           string // where a schedule did not repeat its beginning
 }
@@ -162,6 +163,10 @@ func (x *Exhaustive) Account() Account {
 		a.Why = fmt.Sprintf("it was ended with choices left at %d points", a.Open)
 	case x.wide > 0:
 		a.Why = fmt.Sprintf("faults of a whole node, or of the server, could have come %d times, and are tried by the other strategies alone", x.wide)
+	case x.signals > 0:
+		// A shell runs its trap when it next wakes, and the search wakes it only
+		// when something has changed.
+		a.Why = fmt.Sprintf("signals could have come %d times, and what a program that sleeps does upon one was seen only where a change woke it", x.signals)
 	case x.bounded > 0:
 		a.Why = fmt.Sprintf("%d choices lie beyond its bounds", x.bounded)
 	default:
@@ -334,7 +339,7 @@ func (x *Exhaustive) Learn(_ bool, l Lesson) {
 		x.relation.grew = false
 		x.chosen, x.root = nil, nil
 		if !stale {
-			x.traces, x.pruned, x.bounded, x.wide = 0, 0, 0, 0
+			x.traces, x.pruned, x.bounded, x.wide, x.signals = 0, 0, 0, 0, 0
 			x.begun++
 		}
 	}
@@ -417,6 +422,9 @@ func (x *Exhaustive) graft(p trail, w *Way, labels []int) trail {
 func (x *Exhaustive) grow(p trail, options []Option) *point {
 	at := &point{Options: options, texts: texts(options)}
 	for i, o := range options {
+		if o.Verb == Signal {
+			x.signals++
+		}
 		if o.Wide {
 			at.Left = append(at.Left, at.texts[i])
 			x.bounded++

@@ -556,3 +556,17 @@ func TestRoundsOfTheInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// With signals on offer a search is not complete: see Account.
+func TestSignalsAreNotSearchedWholly(t *testing.T) {
+	x := NewExhaustive(Unbounded)
+	x.grow(nil, []Option{{Decision: Decision{Process: "a/x", Verb: "open"}}})
+	x.over = true
+	if a := x.Account(); !a.Complete {
+		t.Errorf("without signals: %v", a)
+	}
+	x.grow(nil, []Option{{Decision: Decision{Process: "a/x", Verb: Signal, Names: []string{"HUP"}}}})
+	if a := x.Account(); a.Complete || !strings.Contains(a.Why, "signals") {
+		t.Errorf("with signals: %v", a)
+	}
+}
