@@ -18,7 +18,7 @@ import (
 func lockMain(args []string) int {
 	fs := flag.NewFlagSet("runner lock", flag.ContinueOnError)
 	path := fs.String("file", "/shared/locks/test.lock", "the lock's `path`")
-	kind := fs.String("kind", lock.Mailman.Name, "the `kind` of lock: "+strings.Join(lock.Kinds, ", "))
+	kind := fs.String("kind", lock.Mailman, "the `kind` of lock: "+strings.Join(lock.Kinds, ", "))
 	section := fs.String("section", "/shared/section", "the `directory` of who is at work")
 	lifetime := fs.Duration("lifetime", 15*time.Second, "end of the lock from now, each time that it is refreshed")
 	timeout := fs.Duration("timeout", 0, "give up after so long; 0 is never")

@@ -66,7 +66,7 @@ func masterMain(args []string) int {
 	case "stop":
 		return master.Signal(o, syscall.SIGTERM)
 	case "restart":
-		return master.Signal(o, o.Profile.Restart)
+		return master.Signal(o, o.Profile.Master.Restart)
 	case "reopen":
 		return master.Signal(o, syscall.SIGHUP)
 	}

@@ -71,7 +71,7 @@ func queueMain(args []string) int {
 		return exitUsage
 	}
 	p.SaveBad = *saveBad
-	sys.CatchStop(syscall.SIGTERM, syscall.SIGINT, p.Restart)
+	sys.CatchStop(syscall.SIGTERM, syscall.SIGINT, p.Master.Restart)
 	sys.Ignore(syscall.SIGHUP) // the originals open their logs anew; ours are standard error
 	r, err := newQueueRunner(p, c.dir, c.queue, *slice, *of, say)
 	if err != nil {

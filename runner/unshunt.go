@@ -31,10 +31,10 @@ func unshuntMain(args []string) int {
 	}
 	dir := path.Join(*root, queue.Shunt)
 	switch {
-	case fs.NArg() == 1 && !p.ListFiles:
+	case fs.NArg() == 1 && !p.UnshuntsAny:
 		say("runner: " + p.Name + " unshunts the queue shunt alone; leave out " + fs.Arg(0))
 		return exitUsage
-	case *discard && p.ListFiles:
+	case *discard && !p.Discards:
 		say("runner: " + p.Name + " has no --discard; leave it out")
 		return exitUsage
 	case fs.NArg() == 1:

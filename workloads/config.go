@@ -83,7 +83,7 @@ func NewConfig(c ConfigConfig) (*harness.Test, error) {
 	if err != nil {
 		return nil, about("profile", err)
 	}
-	if p.Python == 3 {
+	if !p.ListFiles {
 		return nil, about("profile", fmt.Errorf("Mailman %s keeps its lists in a database, not in files", c.Profile))
 	}
 	if _, err := profile.ParseSet(c.Bugs, list.Bugs); err != nil {

@@ -195,11 +195,21 @@ func (m *Master) Act(a *harness.Acts) error {
 	return m.mail.Act(a)
 }
 
+// masterLocks are the names of the master's lock in all versions.
+var masterLocks = func() []string {
+	var list []string
+	for _, version := range profile.All() {
+		if p, err := profile.Get(version); err == nil {
+			list = append(list, p.Master.LockName)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}()
+
 // isMasterLock reports whether a name is that of a master's lock itself, not of
 // a claim to it.
-func isMasterLock(name string) bool {
-	return path.Base(name) == "master-qrunner" || path.Base(name) == "master.lck"
-}
+func isMasterLock(name string) bool { return slices.Contains(masterLocks, path.Base(name)) }
 
 // theMaster is what only one may be at a time.
 const theMaster = "master"

@@ -22,6 +22,7 @@ func TestTruthCells(t *testing.T) {
 		{Profile: "2.1.15", Flag: "start -s", Holder: "alive elsewhere", Outcome: "started", Exit: "exit 0", Anomalies: []string{"split-brain", "stolen-lock"}},
 		{Profile: "2.1.39", Flag: "start -s", Holder: "alive elsewhere", Outcome: "refused", Exit: "exit 0", Anomalies: []string{"misleading-error"}},
 		{Profile: "2.1.39", Flag: "start -s", Holder: "pid reused here", Outcome: "refused", Exit: "exit 0", Later: "started", Anomalies: []string{"misleading-error"}},
+		{Profile: "thread", Flag: "start -s", Holder: "alive here", Outcome: "started", Exit: "exit 0", Anomalies: []string{"split-brain", "stolen-lock"}},
 		{Profile: "3.3.8", Flag: "start", Holder: "dead elsewhere, expired", Outcome: "refused", Exit: "exit 1", Later: "refused"},
 		{Profile: "3.3.8", Flag: "master --force", Holder: "alive here", Outcome: "started", Exit: "runs", Anomalies: []string{"split-brain", "stolen-lock"}},
 	} {
@@ -68,8 +69,12 @@ func TestHelpTexts(t *testing.T) {
 			t.Errorf("%+v: marked %v", want, marked)
 		}
 	}
-	for _, version := range profile.Names() {
-		for _, flag := range Flags(version) {
+	for _, version := range profile.All() {
+		p, err := profile.Get(version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range Flags(p) {
 			for _, holder := range helpFor(flag).starts {
 				if !slices.Contains(Holders, holder) {
 					t.Errorf("%s %s: no holder %q", version, flag, holder)

@@ -9,6 +9,7 @@ import (
 
 	"screwtape/harness"
 	"screwtape/harness/schedule"
+	"screwtape/runner/profile"
 )
 
 // A Cell is one cell of the truth table of the flags that clean up a master's
@@ -59,8 +60,8 @@ func (c Cell) Delay() string {
 var Holders = []string{"none", "alive here", "dead here", "pid reused here", "alive elsewhere", "dead elsewhere", "dead elsewhere, expired"}
 
 // Flags are the ways to start a version's master, in the table's order.
-func Flags(version string) []string {
-	if version == "3.3.8" {
+func Flags(p profile.Profile) []string {
+	if p.Master.FrontEnd {
 		return []string{"start", "start --force", "master", "master --force"}
 	}
 	return []string{"start", "start -s"}
@@ -81,8 +82,12 @@ func TruthTable(ctx context.Context, done func(Cell)) ([]Cell, error) {
 }
 
 func playCells(ctx context.Context, done func(Cell)) (cells []Cell, err error) {
-	for _, version := range []string{"2.1.15", "2.1.39", "3.3.8"} {
-		for _, flag := range Flags(version) {
+	for _, version := range profile.All() {
+		p, err := profile.Get(version)
+		if err != nil {
+			return nil, err
+		}
+		for _, flag := range Flags(p) {
 			for _, holder := range Holders {
 				if ctx.Err() != nil {
 					return cells, ctx.Err()
@@ -124,9 +129,13 @@ const afterExpiry = "31h"
 // before the start if it is to come later, and names the program that starts.
 // Node a has the holder; the start that the cell is about comes last.
 func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, starter string, err error) {
+	p, err := profile.Get(version)
+	if err != nil {
+		return nil, "", err
+	}
 	c := DefaultMaster()
 	c.Profile, c.Commands = version, nil
-	forks, alive := version != "3.3.8", strings.HasPrefix(holder, "alive")
+	alive, claim := strings.HasPrefix(holder, "alive"), "locks/"+p.Master.LockName+".a.*"
 	node, expires := "b", later || strings.HasSuffix(holder, ", expired")
 	if holder == "none" || strings.HasSuffix(holder, " here") {
 		node = "a"
@@ -135,8 +144,8 @@ func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, st
 	if holder != "none" {
 		c.Commands = append(c.Commands, "a:start")
 		lines = append(lines, "a/start start")
-		if forks {
-			lines = append(lines, "a/start unlink locks/master-qrunner.a.* = ok", "a/start.1 write data/*.pid = ok")
+		if p.Master.Forks {
+			lines = append(lines, "a/start unlink "+claim+" = ok", "a/start.1 write data/*.pid = ok")
 		} else {
 			lines = append(lines, "a/start write data/*.pid = ok")
 		}
@@ -148,7 +157,7 @@ func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, st
 	c.Commands = append(c.Commands, node+":"+starts[flag])
 	if holder == "pid reused here" {
 		pid := 1000
-		if forks {
+		if p.Master.Forks {
 			pid = masterPID(0)
 		}
 		c.Commands = append(c.Commands, fmt.Sprintf("a:idle:%d", pid))
@@ -159,8 +168,7 @@ func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, st
 		wait := []string{"b/wait start", "b/wait wake"}
 		if alive { // it refreshes its lock meanwhile, when all that is to be done now is done
 			c.After = []string{starter + ":b/wait"}
-			wait = slices.Insert(wait, 1, "a/start read locks/master-qrunner.a.* = ok",
-				"a/start.1 alarm alarm", "a/start.1 read locks/master-qrunner.a.* = ok")
+			wait = slices.Insert(wait, 1, "a/start read "+claim+" = ok", "a/start.1 alarm alarm", "a/start.1 read "+claim+" = ok")
 		}
 		lines = append(lines, wait...)
 	}
@@ -332,6 +340,7 @@ same.
 var truthNotes = map[string]string{
 	"2.1.15": "The flag removes the lock, whosever it is.\n",
 	"2.1.39": "The flag removes the lock only of a process of this host that is dead. For the\nlock of another host it still says to use the flag, which was given.\n",
+	"thread": "The thread speaks of 2.1.15, and says of its start what that does: all is as there.\n",
 	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster; `master` is that program itself, whose --force does not look whether the holder\nlives. (Its lock was run, the rest read.)\n",
 }
 

@@ -25,6 +25,7 @@ import (
 	"screwtape/harness/check"
 	"screwtape/harness/schedule"
 	"screwtape/results"
+	"screwtape/runner/profile"
 	"screwtape/workloads"
 )
 
@@ -357,6 +358,7 @@ func TestDescriptions(t *testing.T) {
 		about map[string]string
 	}{
 		"workload": {workloads.Names(), about}, "nemesis": {nemesisNames(), nemeses}, "strategy": {schedule.SearchNames(), strategies},
+		"profile": {profile.All(), versions},
 	} {
 		for _, name := range list.names {
 			if list.about[name] == "" {

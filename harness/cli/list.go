@@ -31,7 +31,8 @@ var listings = []listing{
 	{"workloads", listWorkloads},
 	{"nemeses", listNemeses},
 	{"strategies", listStrategies},
-	{"profiles", func(_ *command, w io.Writer) error { return names(w, profile.All()) }},
+	{"profiles", listProfiles},
+	{"facts", listFacts},
 	{"samples", func(_ *command, w io.Writer) error { return names(w, samples.Names()) }},
 	{"bugs", listBugs},
 	{"runs", (*command).listRuns},
@@ -87,6 +88,39 @@ func listWorkloads(_ *command, w io.Writer) error {
 	var list [][2]string
 	for _, name := range workloads.Names() {
 		list = append(list, [2]string{name, about[name]})
+	}
+	return rows(w, list)
+}
+
+// versions says what each profile is of.
+var versions = map[string]string{
+	"2.1.15": "GNU Mailman 2.1.15, of 2012, of which the thread speaks",
+	"2.1.39": "GNU Mailman 2.1.39, the last of 2.1",
+	"3.3.8":  "GNU Mailman 3.3.8 with flufl.lock 5.0.1, as Debian 12 has them",
+	"thread": "2.1.15 with the one step that the thread has otherwise: config.pck is renamed",
+}
+
+func listProfiles(_ *command, w io.Writer) error {
+	var list [][2]string
+	for _, name := range profile.All() {
+		list = append(list, [2]string{name, versions[name]})
+	}
+	return rows(w, list)
+}
+
+// listFacts is what differs between the profiles: docs/profiles.md, on a terminal.
+func listFacts(_ *command, w io.Writer) error {
+	var list [][2]string
+	for _, f := range profile.Facts() {
+		var values []string
+		for _, name := range profile.All() {
+			p, err := profile.Get(name)
+			if err != nil {
+				return err
+			}
+			values = append(values, name+" "+f.Text(p))
+		}
+		list = append(list, [2]string{f.Name, fmt.Sprintf("%s: %s [%s]", strings.Join(values, ", "), f.Means, f.Source)})
 	}
 	return rows(w, list)
 }

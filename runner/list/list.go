@@ -44,7 +44,7 @@ type List struct {
 func Open(p profile.Profile, dir, lockFile string, lifetime time.Duration, log func(line string)) *List {
 	l := &List{profile: p, dir: dir, log: log}
 	if lockFile != "" && !l.has("no-lock") {
-		l.lock = lock.New(lock.Mailman, lockFile, lifetime, log)
+		l.lock = lock.New(p.Lock, nil, lockFile, lifetime, log)
 	}
 	return l
 }

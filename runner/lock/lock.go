@@ -27,7 +27,7 @@ var (
 	ErrAlreadyLocked = errors.New("AlreadyLockedError") // it is ours already
 )
 
-// Times of both variants.
+// Times of all versions.
 const (
 	slop     = 10 * time.Second        // a lock is broken that long after its end
 	minPause = 10 * time.Millisecond   // between two tries, at least
@@ -35,42 +35,10 @@ const (
 	poll     = 250 * time.Millisecond  // of who waits to be given the lock
 )
 
-// A Variant is what differs between the two: a table of facts.
-type Variant struct {
-	Name string
-	// Separator stands between the parts of a claim's name.
-	Separator string
-	// RandomClaim: the last part is random; otherwise it counts the locks
-	// that the process has.
-	RandomClaim bool
-	// GoneIsExpired: a lock that is gone when its end is looked up counts as
-	// expired, so that whoever has taken it since is robbed of it (LP 827052).
-	GoneIsExpired bool
-	// WholeSeconds: the end is set in whole seconds.
-	WholeSeconds bool
-	// StaleIsGone: ESTALE is taken as ENOENT is.
-	StaleIsGone bool
-	// AlwaysSays: that the lifetime has expired is logged after each look at a
-	// lock that is held, whatever its lifetime.
-	AlwaysSays bool
-	// OpenFlags are added to each open.
-	OpenFlags int
-	// Bugs are the planted bugs that are on.
-	Bugs profile.Set
-}
-
-// The variants. Both were run under strace: that of 2.1 from Mailman 2.1.39
-// under Python 2.7.18 (2.1.15 has the same), flufl.lock 5.0.1 under CPython
-// 3.11.7.
-var (
-	Mailman = Variant{Name: "2.1", Separator: ".", GoneIsExpired: true}
-	Flufl   = Variant{Name: "flufl", Separator: "|", RandomClaim: true, WholeSeconds: true,
-		StaleIsGone: true, AlwaysSays: true, OpenFlags: syscall.O_CLOEXEC}
-)
-
-// A File is a lock of either variant, as one process sees it.
+// A File is one of Mailman's locks as one process sees it.
 type File struct {
-	variant  Variant
+	facts    profile.Lock
+	bugs     profile.Set
 	path     string // L
 	claim    string
 	lifetime time.Duration
@@ -78,15 +46,15 @@ type File struct {
 	firstEnd time.Time // for the bug first-end
 }
 
-// New gives the lock at path, which nobody has taken by that. Lines for the
-// log go to log, one at a time.
-func New(v Variant, path string, lifetime time.Duration, log func(line string)) *File {
-	l := &File{variant: v, path: path, lifetime: lifetime, log: log}
+// New gives the lock at path of a version that does so, with these bugs planted.
+// Nobody has taken it by that. Lines for the log go to log, one at a time.
+func New(facts profile.Lock, bugs profile.Set, path string, lifetime time.Duration, log func(line string)) *File {
+	l := &File{facts: facts, bugs: bugs, path: path, lifetime: lifetime, log: log}
 	last := "1"
-	if v.RandomClaim {
+	if facts.RandomClaim {
 		last = strconv.FormatUint(sys.Random()>>1, 10)
 	}
-	l.claim = strings.Join([]string{path, sys.Hostname(), strconv.Itoa(sys.Pid()), last}, v.Separator)
+	l.claim = strings.Join([]string{path, sys.Hostname(), strconv.Itoa(sys.Pid()), last}, facts.Separator)
 	return l
 }
 
@@ -138,7 +106,7 @@ func (l *File) Lock(timeout time.Duration) error {
 		if expired {
 			l.breakIt()
 		}
-		if expired || l.variant.AlwaysSays {
+		if expired || l.facts.AlwaysSays {
 			l.say("lifetime has expired, breaking")
 		}
 		sys.SleepFor(minPause + time.Duration(sys.Random()%uint64(maxPause-minPause)))
@@ -147,16 +115,16 @@ func (l *File) Lock(timeout time.Duration) error {
 
 // gone says whether the error is that the file is not there.
 func (l *File) gone(err error) bool {
-	return errors.Is(err, syscall.ENOENT) || l.variant.StaleIsGone && errors.Is(err, syscall.ESTALE)
+	return errors.Is(err, syscall.ENOENT) || l.facts.StaleIsGone && errors.Is(err, syscall.ESTALE)
 }
 
-func (l *File) has(bug string) bool { return l.variant.Bugs.Has(bug) }
+func (l *File) has(bug string) bool { return l.bugs.Has(bug) }
 
 func (l *File) say(line string) { l.log(l.path + " " + line) }
 
 // write makes the claim, with its own path in it.
 func (l *File) write() error {
-	f, err := sys.Open(l.claim, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC|l.variant.OpenFlags, 0o666)
+	f, err := sys.Open(l.claim, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC|l.facts.OpenFlags(), 0o666)
 	if err != nil {
 		return err
 	}
@@ -173,7 +141,7 @@ func (l *File) touch(path string) {
 	if l.has("past-lifetime") {
 		end = end.Add(-2*l.lifetime - slop)
 	}
-	if l.variant.WholeSeconds {
+	if l.facts.WholeSeconds {
 		end = end.Truncate(time.Second)
 	}
 	sys.Utimens(path, end) // one that is gone need not be touched
@@ -190,7 +158,7 @@ func (l *File) links() int {
 
 // read gives the claim of the lock's holder, "" if there is none.
 func (l *File) read() string {
-	data, err := sys.ReadFile(l.path, l.variant.OpenFlags)
+	data, err := sys.ReadFile(l.path, l.facts.OpenFlags())
 	if err != nil {
 		return ""
 	}
@@ -204,7 +172,7 @@ func (l *File) Holder() string { return l.read() }
 func (l *File) expired() bool {
 	st, err := sys.StatFile(l.path)
 	if err != nil {
-		return l.variant.GoneIsExpired || l.has("gone-is-expired")
+		return l.facts.GoneIsExpired || l.has("gone-is-expired")
 	}
 	if l.has("never-break") {
 		return false
@@ -268,7 +236,7 @@ func (l *File) Unlock(matters bool) error {
 // claimOf is the claim that a process of this node has to a lock that it was
 // given. It has no last part.
 func (l *File) claimOf(pid int) string {
-	return strings.Join([]string{l.path, sys.Hostname(), strconv.Itoa(pid)}, l.variant.Separator)
+	return strings.Join([]string{l.path, sys.Hostname(), strconv.Itoa(pid)}, l.facts.Separator)
 }
 
 // TransferTo gives the lock to another process of this node, which is to call

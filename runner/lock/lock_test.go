@@ -31,8 +31,12 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-func (s *scene) lock(v Variant) *File {
-	return New(v, s.path, time.Minute, func(line string) { s.log = append(s.log, strings.ReplaceAll(line, s.dir+"/", "")) })
+func (s *scene) lock(kind string) *File {
+	l, err := Make(kind, s.path, time.Minute, nil, func(line string) { s.log = append(s.log, strings.ReplaceAll(line, s.dir+"/", "")) })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l.(*File)
 }
 
 // calls notes the calls that do makes. hook, if there is one, comes before each.
@@ -90,7 +94,7 @@ func (s *scene) names() string {
 	return strings.Join(names, " ")
 }
 
-var variants = []Variant{Mailman, Flufl}
+var mailmans = []string{Mailman, Flufl}
 
 const (
 	claimed   = "open C; write; close; utimens C; "
@@ -99,94 +103,94 @@ const (
 )
 
 func TestFree(t *testing.T) {
-	for _, v := range variants {
+	for _, kind := range mailmans {
 		s := newScene(t)
-		l := s.lock(v)
+		l := s.lock(kind)
 		got := s.trace(l, func() {
 			if err := l.Lock(0); err != nil {
 				t.Fatal(err)
 			}
 		}, nil)
 		if diff := cmp.Diff(claimed+"link C L; utimens C", got); diff != "" {
-			t.Errorf("%s, lock: %s", v.Name, diff)
+			t.Errorf("%s, lock: %s", kind, diff)
 		}
 		if content, _ := os.ReadFile(s.path); string(content) != l.claim {
-			t.Errorf("%s: the lock holds %q, not the claim's path", v.Name, content)
+			t.Errorf("%s: the lock holds %q, not the claim's path", kind, content)
 		}
 		st, err := os.Stat(s.path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if left := time.Until(st.ModTime()); left < 50*time.Second || left > time.Minute {
-			t.Errorf("%s: the lock ends in %v, not in its lifetime", v.Name, left)
+			t.Errorf("%s: the lock ends in %v, not in its lifetime", kind, left)
 		}
-		if whole := st.ModTime().Nanosecond() == 0; whole != v.WholeSeconds {
-			t.Errorf("%s: the lock ends at %v", v.Name, st.ModTime())
+		if whole := st.ModTime().Nanosecond() == 0; whole != (kind == Flufl) {
+			t.Errorf("%s: the lock ends at %v", kind, st.ModTime())
 		}
 		got = s.trace(l, func() { err = l.Refresh() }, nil)
 		if diff := cmp.Diff(looked, got); diff != "" || err != nil {
-			t.Errorf("%s, refresh: %v %s", v.Name, err, diff)
+			t.Errorf("%s, refresh: %v %s", kind, err, diff)
 		}
 		got = s.trace(l, func() { err = l.Unlock(true) }, nil)
 		if diff := cmp.Diff(looked+"; unlink L; unlink C", got); diff != "" || err != nil {
-			t.Errorf("%s, unlock: %v %s", v.Name, err, diff)
+			t.Errorf("%s, unlock: %v %s", kind, err, diff)
 		}
 		if left := s.names(); left != "" {
-			t.Errorf("%s: left are %s", v.Name, left)
+			t.Errorf("%s: left are %s", kind, left)
 		}
 	}
 }
 
 func TestTimeOut(t *testing.T) {
-	for _, v := range variants {
+	for _, kind := range mailmans {
 		s := newScene(t)
 		s.other(time.Hour)
-		l := s.lock(v)
+		l := s.lock(kind)
 		var err error
 		got := s.trace(l, func() { err = l.Lock(time.Nanosecond) }, nil)
 		if diff := cmp.Diff(claimed+contested+"unlink C", got); diff != "" || !errors.Is(err, ErrTimeOut) {
-			t.Errorf("%s: %v %s", v.Name, err, diff)
+			t.Errorf("%s: %v %s", kind, err, diff)
 		}
 		if left := s.names(); left != "L other" {
-			t.Errorf("%s: left are %s", v.Name, left)
+			t.Errorf("%s: left are %s", kind, left)
 		}
 	}
 }
 
 func TestExpired(t *testing.T) {
-	for _, v := range variants {
+	for _, kind := range mailmans {
 		s := newScene(t)
 		s.other(-11 * time.Second)
-		l := s.lock(v)
+		l := s.lock(kind)
 		var err error
 		got := s.trace(l, func() { err = l.Lock(0) }, nil)
 		want := claimed + contested + "stat L; utimens L; open L; read; close; unlink L; unlink O; sleep; link C L; utimens C"
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("%s: %v %s", v.Name, err, diff)
+			t.Errorf("%s: %v %s", kind, err, diff)
 		}
 		if diff := cmp.Diff([]string{"L lifetime has expired, breaking"}, s.log); diff != "" {
-			t.Errorf("%s: %s", v.Name, diff)
+			t.Errorf("%s: %s", kind, diff)
 		}
 	}
 }
 
 // Ten seconds are given to a lock after its end.
 func TestSlop(t *testing.T) {
-	for _, v := range variants {
+	for _, kind := range mailmans {
 		s := newScene(t)
 		s.other(-5 * time.Second)
-		if s.lock(v).expired() {
-			t.Errorf("%s: a lock has expired 5 seconds after its end", v.Name)
+		if s.lock(kind).expired() {
+			t.Errorf("%s: a lock has expired 5 seconds after its end", kind)
 		}
 	}
 }
 
 // A lock that goes between two looks has expired in 2.1, and only there.
 func TestGone(t *testing.T) {
-	for _, v := range variants {
+	for _, kind := range mailmans {
 		s := newScene(t)
 		s.other(time.Hour)
-		l := s.lock(v)
+		l := s.lock(kind)
 		looks := 0
 		got := s.trace(l, func() {
 			if err := l.Lock(0); err != nil {
@@ -199,39 +203,39 @@ func TestGone(t *testing.T) {
 				}
 			}
 		})
-		if broke := strings.Contains(got, "utimens L"); broke != v.GoneIsExpired {
-			t.Errorf("%s: %s", v.Name, got)
+		if broke := strings.Contains(got, "utimens L"); broke != (kind == Mailman) {
+			t.Errorf("%s: %s", kind, got)
 		}
 	}
 }
 
 func TestErrors(t *testing.T) {
-	for _, v := range variants {
+	for _, kind := range mailmans {
 		s := newScene(t)
-		l := s.lock(v)
+		l := s.lock(kind)
 		if err := l.Refresh(); !errors.Is(err, ErrNotLocked) {
-			t.Errorf("%s: refresh of a lock that nobody has: %v", v.Name, err)
+			t.Errorf("%s: refresh of a lock that nobody has: %v", kind, err)
 		}
 		if err := l.Lock(0); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Lock(0); !errors.Is(err, ErrAlreadyLocked) {
-			t.Errorf("%s: locked twice: %v", v.Name, err)
+			t.Errorf("%s: locked twice: %v", kind, err)
 		}
 		os.Remove(s.path)
 		s.other(time.Hour)
 		if err := l.Unlock(true); !errors.Is(err, ErrNotLocked) {
-			t.Errorf("%s: unlock of another's lock: %v", v.Name, err)
+			t.Errorf("%s: unlock of another's lock: %v", kind, err)
 		}
 		if err := l.Unlock(false); err != nil || s.names() != "L other" {
-			t.Errorf("%s: unlock of another's lock where it does not matter: %v, left are %s", v.Name, err, s.names())
+			t.Errorf("%s: unlock of another's lock where it does not matter: %v, left are %s", kind, err, s.names())
 		}
 		os.Remove(s.dir + "/other") // one link
 		if err := l.Lock(time.Nanosecond); !errors.Is(err, ErrTimeOut) || s.log[0] != "L unexpected linkcount: 1" {
-			t.Errorf("%s: a lock without a claim: %v, %q", v.Name, err, s.log)
+			t.Errorf("%s: a lock without a claim: %v, %q", kind, err, s.log)
 		}
-		if err := New(v, s.dir+"/none/L", time.Minute, nil).Lock(0); !errors.Is(err, syscall.ENOENT) {
-			t.Errorf("%s: a lock in no directory: %v", v.Name, err)
+		if none, err := Make(kind, s.dir+"/none/L", time.Minute, nil, nil); err != nil || !errors.Is(none.Lock(0), syscall.ENOENT) {
+			t.Errorf("%s: a lock in no directory: %v", kind, err)
 		}
 	}
 }

@@ -29,24 +29,29 @@ var (
 	_ Lock = (*flock)(nil)
 )
 
+// The kinds of Mailman's own locks.
+const (
+	Mailman = "2.1"
+	Flufl   = "flufl"
+)
+
 // Kinds are the names of all kinds of locks.
-var Kinds = []string{"2.1", "flufl", "excl", "mkdir", "flock", "naive"}
+var Kinds = []string{Mailman, Flufl, "excl", "mkdir", "flock", "naive"}
+
+// versions names for each of Mailman's kinds a version that has it.
+var versions = map[string]string{Mailman: "2.1.39", Flufl: "3.3.8"}
 
 // Make gives the lock of that kind at path, with bugs if it is one of Mailman's.
 func Make(kind, path string, lifetime time.Duration, bugs profile.Set, log func(line string)) (Lock, error) {
-	switch kind {
-	case Mailman.Name, Flufl.Name:
-		v := Mailman
-		if kind == Flufl.Name {
-			v = Flufl
-		}
-		v.Bugs = bugs
-		return New(v, path, lifetime, log), nil
-	case "flock":
-		return &flock{path: path}, nil
+	if version, ok := versions[kind]; ok {
+		p, err := profile.Get(version)
+		return New(p.Lock, bugs, path, lifetime, log), err
 	}
 	if way, ok := ways[kind]; ok {
 		return &polled{path, way}, nil
+	}
+	if kind == "flock" {
+		return &flock{path: path}, nil
 	}
 	return nil, fmt.Errorf("no kind of lock %q; there are %s", kind, strings.Join(Kinds, ", "))
 }

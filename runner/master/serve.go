@@ -26,7 +26,6 @@ type kid struct {
 // A master is the process that has the lock.
 type master struct {
 	Options
-	way       way
 	lock      *lock.File
 	kids      []kid
 	stopping  bool
@@ -37,18 +36,17 @@ type master struct {
 // Serve is the master as the child of Start: it waits to be given the lock. Its
 // result is the exit status.
 func Serve(o Options) int {
-	w := wayOf(o.Profile)
-	l := lock.New(w.variant, o.lockFile(w), lifetime, o.Log)
+	l := o.lock()
 	l.TakePossession()
-	return serve(o, w, l)
+	return serve(o, l)
 }
 
 // serve writes the pid file, starts the runners, and looks after them until the
 // last has ended.
-func serve(o Options, w way, l *lock.File) int {
-	m := &master{Options: o, way: w, lock: l}
-	sys.Catch(syscall.SIGALRM, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, o.Profile.Restart)
-	pidFile := o.Dir + "/data/" + w.pidFile
+func serve(o Options, l *lock.File) int {
+	m, facts := &master{Options: o, lock: l}, o.Profile.Master
+	sys.Catch(syscall.SIGALRM, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, facts.Restart)
+	pidFile := o.Dir + "/data/" + facts.PIDFile
 	if err := writePID(pidFile); err != nil {
 		o.Log("master: " + err.Error())
 		return 1
@@ -62,18 +60,18 @@ func serve(o Options, w way, l *lock.File) int {
 		}
 	}
 	sys.Alarm(aDay)
-	if w.pausesFirst {
+	if facts.PausesFirst {
 		sys.Pause()
 	}
 	err := m.loop()
-	if w.removesPID {
+	if facts.RemovesPID {
 		sys.Unlink(pidFile)
 	}
 	if err != nil {
 		o.Log("master: " + err.Error())
 		return 1
 	}
-	if err := l.Unlock(w.variant.RandomClaim); err != nil {
+	if err := l.Unlock(facts.UnlockMatters); err != nil {
 		o.Log("master: " + err.Error())
 		return 1
 	}
@@ -146,7 +144,7 @@ func (m *master) signals() error {
 	if sys.Caught(syscall.SIGTERM) {
 		m.stop()
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, m.Profile.Restart} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, m.Profile.Master.Restart} {
 		if sys.Caught(sig) {
 			m.signal(sig)
 		}
@@ -174,8 +172,8 @@ func (m *master) ended(pid int, status syscall.WaitStatus) {
 	}
 	k := m.kids[i]
 	m.kids = slices.Delete(m.kids, i, i+1)
-	how := exited(status)
-	if m.stopping || m.NoRestart || how == syscall.SIGTERM || !m.way.restartsAll && how != syscall.SIGUSR1 {
+	how, facts := exited(status), m.Profile.Master
+	if m.stopping || m.NoRestart || how == syscall.SIGTERM || !facts.RestartsAll && how != facts.Restart {
 		return
 	}
 	if how != syscall.SIGINT {
@@ -197,11 +195,11 @@ func exited(s syscall.WaitStatus) syscall.Signal {
 	return syscall.Signal(s.ExitStatus())
 }
 
-// Signal is "mailmanctl stop" (SIGTERM), "restart" (the profile's Restart) and
+// Signal is "mailmanctl stop" (SIGTERM), "restart" (the version's Master.Restart) and
 // "reopen" (SIGHUP): the signal goes to the process of this host that has the number in
 // the pid file, whichever host's that is. Its result is the exit status.
 func Signal(o Options, sig syscall.Signal) int {
-	file := o.Dir + "/data/" + wayOf(o.Profile).pidFile
+	file := o.Dir + "/data/" + o.Profile.Master.PIDFile
 	data, err := sys.ReadFile(file, 0)
 	pid := 0
 	if err == nil {

@@ -1,3 +1,6 @@
+// Package master is Mailman's master process: at most one on all hosts that
+// share their locks, it starts the queue's runners and starts them again. What
+// makes it the only one is a lock, that of package lock.
 package master
 
 import (
@@ -54,53 +57,69 @@ func (o *Options) locks() string {
 	return o.Dir + "/locks"
 }
 
-func (o *Options) lockFile(w way) string { return o.locks() + "/" + w.lockName }
+func (o *Options) lockFile() string { return o.locks() + "/" + o.Profile.Master.LockName }
+
+// lock is the master's lock, which nobody has taken by that.
+func (o *Options) lock() *lock.File {
+	return lock.New(o.Profile.Lock, lockBugs(o.Profile.Bugs), o.lockFile(), lifetime, o.Log)
+}
+
+// lockBugs are those of the master's planted bugs that are its lock's.
+func lockBugs(planted profile.Set) profile.Set {
+	bugs := profile.Set{}
+	for bug, ofLock := range map[string]string{"never-expires": "never-break", "no-daily-refresh": "refresh-never"} {
+		if planted.Has(bug) {
+			bugs[ofLock] = true
+		}
+	}
+	return bugs
+}
 
 // Start is "mailmanctl start", or "mailman start". Its result is the exit
 // status.
 func Start(o Options) int {
-	w := wayOf(o.Profile)
-	if w.frontEnd && !o.Direct {
-		if why := lookFirst(o, w); why != "" && !(o.Force && (why != conflict || o.Profile.Bugs.Has("no-conflict-check"))) {
+	facts := o.Profile.Master
+	if facts.FrontEnd && !o.Direct {
+		if why := lookFirst(o); why != "" && !(o.Force && (why != conflict || o.Profile.Bugs.Has("no-conflict-check"))) {
 			o.Log(why)
 			return 1
 		}
 	}
-	if w.forks {
+	if facts.SiteList {
 		site := list.Open(o.Profile, o.Dir+"/lists/mailman", "", 0, o.Log)
 		if err := site.Load(); err != nil {
 			o.Log("Site list is missing: mailman")
 			return 1
 		}
 	}
-	l := lock.New(w.variant, o.lockFile(w), lifetime, o.Log)
-	if err := acquire(o, w, l); err != nil && !o.Profile.Bugs.Has("held-is-ours") {
+	l := o.lock()
+	if err := acquire(o, l); err != nil && !o.Profile.Bugs.Has("held-is-ours") {
 		if errors.Is(err, lock.ErrTimeOut) {
-			return w.heldStatus
+			return facts.HeldStatus
 		}
 		o.Log("master: " + err.Error())
 		return 1
 	}
-	if !w.forks {
-		return serve(o, w, l)
+	if !facts.Forks {
+		return serve(o, l)
 	}
 	return hand(o, l)
 }
 
 // acquire takes the lock, with Force also from another.
-func acquire(o Options, w way, l *lock.File) error {
+func acquire(o Options, l *lock.File) error {
 	err := l.Lock(patience)
 	if !errors.Is(err, lock.ErrTimeOut) {
 		return err
 	}
 	if o.Force {
-		if w.looks {
-			if advice := holderIs(o, w, l); advice != "" {
+		if o.Profile.Master.Looks {
+			if advice := holderIs(o, l); advice != "" {
 				o.Log(advice)
 				return err
 			}
 		}
-		if err := remove(o, w, l); err != nil {
+		if err := remove(o, l); err != nil {
 			return err
 		}
 		if err = l.Lock(patience); err == nil {
@@ -125,8 +144,8 @@ const (
 // holderIs looks whether the holder is a dead process of this host; if it is
 // not, the result says what to do. For another host's the advice is the one that
 // no longer works.
-func holderIs(o Options, w way, l *lock.File) (advice string) {
-	host, pid := parseClaim(w, o.lockFile(w), l.Holder())
+func holderIs(o Options, l *lock.File) (advice string) {
+	host, pid := parseClaim(o, l.Holder())
 	switch {
 	case host != sys.Hostname() && !o.Profile.Bugs.Has("no-host-check"):
 		return "The master lock is that of host " + host + ". If you know the lock is stale, re-run with -s."
@@ -138,9 +157,9 @@ func holderIs(o Options, w way, l *lock.File) (advice string) {
 }
 
 // lookFirst is what 3.3.8's front end finds, "" being nothing.
-func lookFirst(o Options, w way) string {
-	claim := lock.New(w.variant, o.lockFile(w), lifetime, o.Log).Holder()
-	host, pid := parseClaim(w, o.lockFile(w), claim)
+func lookFirst(o Options) string {
+	claim := o.lock().Holder()
+	host, pid := parseClaim(o, claim)
 	switch {
 	case claim == "":
 		return ""
@@ -154,34 +173,35 @@ func lookFirst(o Options, w way) string {
 
 // parseClaim takes host and pid out of a claim's name. In 2.1 a claim with a
 // counter, as before the lock's transfer, is read as one of another host.
-func parseClaim(w way, lockFile, claim string) (host string, pid int) {
-	name := strings.TrimPrefix(claim, lockFile+w.variant.Separator)
-	if w.variant.RandomClaim {
-		name = name[:max(0, strings.LastIndex(name, w.variant.Separator))]
+func parseClaim(o Options, claim string) (host string, pid int) {
+	separator := o.Profile.Lock.Separator
+	name := strings.TrimPrefix(claim, o.lockFile()+separator)
+	if o.Profile.Lock.RandomClaim {
+		name = name[:max(0, strings.LastIndex(name, separator))]
 	}
-	i := max(0, strings.LastIndex(name, w.variant.Separator))
-	pid, _ = strconv.Atoi(strings.TrimPrefix(name[i:], w.variant.Separator))
+	i := max(0, strings.LastIndex(name, separator))
+	pid, _ = strconv.Atoi(strings.TrimPrefix(name[i:], separator))
 	return name[:i], pid
 }
 
 // remove takes the lock away from whoever holds it.
-func remove(o Options, w way, l *lock.File) error {
+func remove(o Options, l *lock.File) error {
 	claim := l.Holder()
 	if !o.Profile.Bugs.Has("clean-forgets-lock") {
-		sys.Unlink(o.lockFile(w))
+		sys.Unlink(o.lockFile())
 	}
-	if !w.sweeps {
+	if !o.Profile.Master.Sweeps {
 		if claim != "" {
 			sys.Unlink(o.locks() + "/" + path.Base(claim))
 		}
 		return nil
 	}
-	names, err := sys.List(o.locks(), syscall.O_CLOEXEC)
+	names, err := sys.List(o.locks(), o.Profile.OpenFlags())
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, w.lockName) {
+		if strings.HasPrefix(name, o.Profile.Master.LockName) {
 			sys.Unlink(o.locks() + "/" + name)
 		}
 	}

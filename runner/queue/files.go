@@ -68,7 +68,7 @@ const sameTime = 0.0001
 // taken. A name of that extension which is no entry's is an error, and ends the
 // runner.
 func (s *Switchboard) Files(ext string) ([]string, error) {
-	names, err := sys.List(s.dir, s.profile.OpenFlags)
+	names, err := sys.List(s.dir, s.profile.OpenFlags())
 	if err != nil {
 		return nil, err
 	}

@@ -139,7 +139,7 @@ func (s *Switchboard) Enqueue(text []byte, meta pickle.Metadata) (string, error)
 	if s.has("enqueue-without-tmp") {
 		tmp = pck
 	}
-	f, err := sys.Open(tmp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC|s.profile.OpenFlags, 0o666)
+	f, err := sys.Open(tmp, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_TRUNC|s.profile.OpenFlags(), 0o666)
 	if err != nil {
 		return "", err
 	}
@@ -161,7 +161,7 @@ func (s *Switchboard) Enqueue(text []byte, meta pickle.Metadata) (string, error)
 // either of the first two.
 func (s *Switchboard) Dequeue(base string) (pickle.Entry, error) {
 	pck, bak := s.file(base, ".pck"), s.file(base, ".bak")
-	f, err := sys.Open(pck, syscall.O_RDONLY|s.profile.OpenFlags, 0)
+	f, err := sys.Open(pck, syscall.O_RDONLY|s.profile.OpenFlags(), 0)
 	if err != nil {
 		return pickle.Entry{}, err
 	}
@@ -188,7 +188,7 @@ func (s *Switchboard) Dequeue(base string) (pickle.Entry, error) {
 // Peek reads an entry and leaves it. Mailman never does; the bug
 // deliver-before-rename does.
 func (s *Switchboard) Peek(base string) (pickle.Entry, error) {
-	f, err := sys.Open(s.file(base, ".pck"), syscall.O_RDONLY|s.profile.OpenFlags, 0)
+	f, err := sys.Open(s.file(base, ".pck"), syscall.O_RDONLY|s.profile.OpenFlags(), 0)
 	if err != nil {
 		return pickle.Entry{}, err
 	}
@@ -262,7 +262,7 @@ func (s *Switchboard) Recover() error {
 // the midst of that damages it.
 func (s *Switchboard) recover(base string) error {
 	bak := s.file(base, ".bak")
-	f, err := sys.Open(bak, syscall.O_RDWR|s.profile.OpenFlags, 0)
+	f, err := sys.Open(bak, syscall.O_RDWR|s.profile.OpenFlags(), 0)
 	if err != nil {
 		return err
 	}
