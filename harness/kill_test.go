@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,8 +26,12 @@ import (
 // starts has the variable too.
 const victimMark = "SCREWTAPE_VICTIM"
 
-// beVictim says "." on standard output at each decision.
+// beVictim says "." on standard output at each decision, or stops at a pause, if
+// that is what it is to be killed in.
 func beVictim() int {
+	if strings.HasSuffix(os.Getenv(victimMark), paused) {
+		return beStill()
+	}
 	loop := shell("a", "loop", `cd /shared/d; while :; do echo text > n; cat n | sort > m; mv m n; done`)
 	loop.Env = append(loop.Env, victimMark+"="+os.Getenv(victimMark))
 	other := loop
@@ -38,6 +43,60 @@ func beVictim() int {
 	}
 	fmt.Fprintln(os.Stderr, "failed:", err)
 	return 255
+}
+
+// paused ends the mark of a victim that is to be killed while a program is paused.
+const paused = "-paused"
+
+// beStill pauses a program that has done all it does, says so, and does nothing
+// more. Of the program's processes sleep is held by us, and cat by nothing.
+func beStill() int {
+	still := shell("a", "still", `: >/shared/d/n; sleep 1000 | cat >/dev/null`)
+	still.Env = append(still.Env, victimMark+"="+os.Getenv(victimMark))
+	w, err := NewWorld(&Test{Nodes: []string{"a"}, Programs: []Program{still}, Workload: plain{files: tableFiles}, Nemeses: []Nemesis{pauses{}}})
+	if err == nil {
+		_, err = w.Play(pauseLast{schedule.Random(schedule.Draw{Seed: 1, Length: 9, Points: 1})}, Options{})
+	}
+	fmt.Fprintln(os.Stderr, "failed:", err)
+	return 255
+}
+
+// pauses is a nemesis that pauses whatever lives.
+type pauses struct{}
+
+func (pauses) Name() string { return "pause" }
+func (pauses) Reset()       {}
+func (pauses) Faults(s Situation) (list []schedule.Option) {
+	for _, p := range s.Processes {
+		if p.Alive {
+			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Label, Verb: schedule.Pause}})
+		}
+	}
+	return list
+}
+
+func (pauses) Took(d schedule.Decision) {
+	if d.Verb == schedule.Pause {
+		fmt.Println(paused)
+		select {}
+	}
+}
+
+// pauseLast picks a pause when nobody but sleepers can go on.
+type pauseLast struct{ schedule.Strategy }
+
+func (s pauseLast) Pick(options []schedule.Option) (int, error) {
+	pause := -1
+	for i, o := range options {
+		switch o.Verb {
+		case schedule.Pause:
+			pause = i
+		case schedule.Wake:
+		default:
+			return i, nil
+		}
+	}
+	return pause, nil
 }
 
 type dots struct{ schedule.Strategy }
@@ -141,5 +200,55 @@ func TestKilled(t *testing.T) {
 	}
 	if mounts, _ := os.ReadFile("/proc/self/mountinfo"); bytes.Contains(mounts, []byte("fuse.screwtape")) {
 		t.Error("a mount is left")
+	}
+}
+
+// A program that is paused dies with the controller too. One that a freezer of
+// version 1 holds does not die of a signal: who is left thaws it, the outer process
+// or the next run.
+func TestKilledWhilePaused(t *testing.T) {
+	for i, tc := range []struct{ version, whom string }{{"2", "outer"}, {"2", "inner"}, {"1", "inner"}, {"1", "outer"}} {
+		t.Run("version "+tc.version+", "+tc.whom, func(t *testing.T) {
+			mark := fmt.Sprintf("%d-%d%s", os.Getpid(), i, paused)
+			self := func(args string) *exec.Cmd { return exec.Command("/bin/sh", "-c", "exec "+os.Args[0]+args) }
+			if tc.version == "1" {
+				if _, err := os.Stat("/sys/fs/cgroup/freezer/cgroup.procs"); err != nil {
+					t.Skip("SKIPPED: there is no freezer of version 1")
+				}
+				self = func(args string) *exec.Cmd {
+					cmd := exec.Command("/bin/sh", "-c", "mount -t tmpfs none /sys/fs/cgroup/unified && exec "+os.Args[0]+args)
+					cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+					return cmd
+				}
+			}
+			cmd := self("")
+			cmd.Env = append(os.Environ(), victimMark+"="+mark)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(out)
+			if !lines.Scan() || lines.Text() != paused {
+				t.Fatalf("the controller ended by itself: %s", &stderr)
+			}
+			unix.Kill(victims(cmd.Process.Pid, mark)[tc.whom], unix.SIGKILL)
+			cmd.Process.Wait() // what is left may keep its output open
+			end := time.Now().Add(10 * time.Second)
+			for gone := false; !gone && time.Now().Before(end); {
+				gone = len(marked(mark)) == 0
+				if out, err := self(" -test.run=^$").CombinedOutput(); err != nil { // the next run
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			for _, pid := range marked(mark) {
+				cmd, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+				t.Errorf("process %d (%q) is left", pid, cmd)
+			}
+		})
 	}
 }

@@ -222,8 +222,13 @@ func Sweep() {
 }
 
 // removeGroups removes a group and those below it; the kernel keeps those in
-// which something lives.
+// which something lives. With version 1 what is frozen does not die of SIGKILL
+// before it is thawed.
 func removeGroups(dir string) {
+	if state, err := os.OpenFile(filepath.Join(dir, "freezer.state"), os.O_WRONLY, 0); err == nil {
+		state.WriteString("THAWED")
+		state.Close()
+	}
 	list, _ := os.ReadDir(dir)
 	for _, e := range list {
 		if e.IsDir() {

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -47,6 +48,8 @@ func Enter() error {
 		}
 		if run = f[1]; f[2] != "" {
 			world = f[2] + "."
+		} else {
+			unix.CloseOnExec(lifeline)
 		}
 		return settleIn()
 	}
@@ -57,6 +60,9 @@ func Enter() error {
 	os.Exit(code)
 	panic("unreachable")
 }
+
+// lifeline is a descriptor of the inner process that is closed when it dies.
+const lifeline = 3
 
 func outer() (int, error) {
 	// The parent-death signal comes when the thread that forked ends.
@@ -70,14 +76,20 @@ func outer() (int, error) {
 	}
 	Sweep()
 	run = runOf(os.Getpid())
-	defer func() {
+	groups := func() {
 		if top, _, ok := groupTop(); ok {
 			removeGroups(filepath.Join(top, groupPrefix+run))
 		}
-	}()
+	}
+	defer groups()
+	dead, alive, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{alive}
 	cmd.Env = append(os.Environ(), mark(cpus, ""))
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC,
@@ -100,6 +112,13 @@ func outer() (int, error) {
 				cmd.Process.Signal(s)
 			}
 		}
+	}()
+	// It has ended only when all in its pid namespace have, and a program that a
+	// freezer holds may not before its group is gone over.
+	alive.Close()
+	go func() {
+		io.Copy(io.Discard, dead)
+		groups()
 	}()
 	err = cmd.Wait()
 	var exit *exec.ExitError
