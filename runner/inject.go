@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"flag"
 	"strings"
 
 	"screwtape/runner/queue"
@@ -11,7 +10,7 @@ import (
 
 func injectMain(args []string) int {
 	var c common
-	fs := flag.NewFlagSet("runner inject", flag.ContinueOnError)
+	fs := newFlags("inject", "inject [flags] --id ID")
 	c.define(fs)
 	sample := fs.String("message", "plain", "the `sample`: "+strings.Join(samples.Names(), ", "))
 	id := fs.String("id", "", "the message's `id`: its Message-ID is <ID@"+queue.Domain+">")

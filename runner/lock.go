@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"flag"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,7 +15,7 @@ import (
 // lets the lock go. While it is at it there is a file in.HOST.PID in the
 // directory section, so that everybody can see who is.
 func lockMain(args []string) int {
-	fs := flag.NewFlagSet("runner lock", flag.ContinueOnError)
+	fs := newFlags("lock", "lock [flags]")
 	path := fs.String("file", "/shared/locks/test.lock", "the lock's `path`")
 	kind := fs.String("kind", lock.Mailman, "the `kind` of lock: "+strings.Join(lock.Kinds, ", "))
 	section := fs.String("section", "/shared/section", "the `directory` of who is at work")

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ import (
 
 // masterHelp is what the flag of cleaning up does in each version. What the
 // versions' own help texts say of it is another thing, which screwtape truth has.
-const masterHelp = `
+const masterHelp = `master [flags] start|stop|restart|reopen
 -s, --stale-lock-cleanup (2.1), --force (3.3.8):
     2.1.15  removes the master's lock, whosever it is
     2.1.39  removes it if its holder was a process of this host, and is dead
@@ -24,7 +23,7 @@ const masterHelp = `
 
 // masterMain is mailmanctl, and mailman start and stop.
 func masterMain(args []string) int {
-	fs := flag.NewFlagSet("runner master", flag.ContinueOnError)
+	fs := newFlags("master", masterHelp)
 	o := master.Options{Log: say}
 	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
 	fs.StringVar(&o.Dir, "dir", "/shared", "the `directory` with locks, data, lists and qfiles")
@@ -39,10 +38,6 @@ func masterMain(args []string) int {
 	fs.IntVar(&o.Child, "child-pid", 0, "the `number` for the master's process, if the kernel lets us choose")
 	fs.IntVar(&o.Refreshes, "refreshes", 0, "end refreshing the lock after so many days; 0 is never")
 	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")
-	fs.Usage = func() {
-		say("usage: screwtape runner master [flags] start|stop|restart|reopen" + masterHelp)
-		fs.PrintDefaults()
-	}
 	if status, ok := parse(fs, args, 1); !ok {
 		return status
 	}
@@ -70,8 +65,7 @@ func masterMain(args []string) int {
 	case "reopen":
 		return master.Signal(o, syscall.SIGHUP)
 	}
-	fs.Usage()
-	return exitUsage
+	return misused(fs, "say start, stop, restart or reopen")
 }
 
 // queueNames are the queues of a list with commas.
@@ -91,7 +85,7 @@ func queueNames(p profile.Profile, list string) ([]string, error) {
 // idleMain is a process that does nothing: for a while, or until a signal ends
 // it, or, with the number that it is to have, in a child.
 func idleMain(args []string) int {
-	fs := flag.NewFlagSet("runner idle", flag.ContinueOnError)
+	fs := newFlags("idle", "idle [flags]")
 	number := fs.Int("child-pid", 0, "do nothing in a child of this `number`")
 	d := fs.Duration("for", 0, "sleep so long; 0 is until a signal comes")
 	if status, ok := parse(fs, args, 0); !ok {

@@ -334,19 +334,20 @@ func TestUsageOfOthers(t *testing.T) {
 		{"unshunt", "-discard"},
 		{"show", "show FILE"},
 		{"lock", "-section"},
-		{"list", "handle ID"},
+		{"list", "handle NUMBER"},
+		{"list add", "handle NUMBER"},
 		{"master", "--stale-lock-cleanup"},
 		{"idle", "-child-pid"},
 	} {
 		args := append(strings.Fields(tc.args), "--help")
-		if status, _, log := run(t, args...); status != 0 || !strings.Contains(log, tc.tells) {
-			t.Errorf("%v: status %d, %s", args, status, log)
+		if status, out, log := run(t, args...); status != 0 || log != "" || !strings.HasPrefix(out, "usage: screwtape runner ") || !strings.Contains(out, tc.tells) {
+			t.Errorf("%v: status %d, %s%s", args, status, out, log)
 		}
 	}
 	for _, args := range []string{"", "fly", "queue --queue pipeline", "queue now", "inject", "inject --id m0 m1", "unshunt --nonsense", "unshunt a b", "unshunt --profile 3.3.8 a", "unshunt --discard",
-		"show", "show --nonsense", "show a b", "lock --kind pencil", "lock x", "list", "list dance", "list add", "list add m0 m1", "list show m0",
+		"show", "show --nonsense", "show a b", "lock --kind pencil", "lock x", "list", "list dance", "list new m0", "list --profile 3.3.8 show", "list add m0 --nonsense", "list add", "list add m0 m1", "list show m0",
 		"master", "master dance", "master start now", "master --profile 1.0 start", "master --queues pipeline start", "idle --nonsense", "idle now"} {
-		if status, _, log := run(t, strings.Fields(args)...); status != exitUsage || log == "" {
+		if status, _, log := run(t, strings.Fields(args)...); status != exitUsage || strings.Count(log, "\n") != 1 {
 			t.Errorf("%s: status %d, %q", args, status, log)
 		}
 	}

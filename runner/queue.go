@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"flag"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,7 +41,7 @@ type queueRunner struct {
 
 func queueMain(args []string) int {
 	var c common
-	fs := flag.NewFlagSet("runner queue", flag.ContinueOnError)
+	fs := newFlags("queue", "queue [flags]")
 	c.define(fs)
 	slice := fs.Int("slice", 0, "serve this slice, from `0`")
 	of := fs.Int("slices", 1, "of so many")

@@ -8,7 +8,7 @@
 //	runner inject  puts a sample message into a queue
 //	runner show    prints an entry
 //	runner lock    takes a lock, works for a while, and lets it go
-//	runner list    does a command on a mailing list's state
+//	runner list    makes a mailing list, or does a command on its state
 //	runner master  starts, keeps up and stops the runners of a host
 //	runner idle    does nothing, for whoever needs such a process
 //
@@ -20,12 +20,18 @@
 package runner
 
 import (
+	"bytes"
 	"errors"
 	"flag"
+	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 
 	"screwtape/runner/bounce"
@@ -61,15 +67,29 @@ func Args(argv []string) ([]string, bool) {
 	return nil, false
 }
 
-const usage = `usage: screwtape runner queue  --dir DIR [--queue out] [--slice 0 --slices 1] [--profile 2.1.39] ...
-       screwtape runner inject --dir DIR [--queue out] --message SAMPLE --id ID [--profile 2.1.39]
-       screwtape runner unshunt [--dir DIR] [--profile 2.1.39] [--discard] [DIRECTORY]
-       screwtape runner show   FILE
-       screwtape runner lock   [--file PATH] [--kind 2.1] ...
-       screwtape runner list   [--dir DIR] [--lock PATH] COMMAND ...
-       screwtape runner master [--dir DIR] [-s] start|stop|restart|reopen
-       screwtape runner idle   [--for DURATION]
-Each tells its flags with --help.`
+// Usage is the help of the programs together.
+const Usage = `usage: screwtape runner queue   [--dir DIR] [--queue out] [--slice 0 --slices 1] ...
+       screwtape runner inject  [--dir DIR] [--queue out] [--message SAMPLE] --id ID
+       screwtape runner unshunt [--dir DIR] [--discard] [DIRECTORY]
+       screwtape runner show    FILE
+       screwtape runner lock    [--file PATH] [--kind 2.1] ...
+       screwtape runner list    [--dir DIR] [--lock PATH] COMMAND ...
+       screwtape runner master  [--dir DIR] [-s] start|stop|restart|reopen
+       screwtape runner idle    [--for DURATION]
+Most do as the version that --profile names. Each tells its flags with --help.`
+
+// programs are the mains of the programs; each gets the arguments behind its name, and
+// gives the exit status.
+var programs = map[string]func(args []string) int{
+	"queue":   queueMain,
+	"inject":  injectMain,
+	"show":    showMain,
+	"lock":    lockMain,
+	"list":    listMain,
+	"master":  masterMain,
+	"unshunt": unshuntMain,
+	"idle":    idleMain,
+}
 
 // exitUsage is the exit status for arguments that make no sense.
 const exitUsage = 254
@@ -86,30 +106,19 @@ func Main(args []string) int {
 	// cgroup's limits anew each second.
 	runtime.GOMAXPROCS(1)
 	sys.Umask(0o007)
-	if len(args) > 0 {
-		switch args[0] {
-		case "queue":
-			return queueMain(args[1:])
-		case "inject":
-			return injectMain(args[1:])
-		case "show":
-			return showMain(args[1:])
-		case "lock":
-			return lockMain(args[1:])
-		case "list":
-			return listMain(args[1:])
-		case "master":
-			return masterMain(args[1:])
-		case "unshunt":
-			return unshuntMain(args[1:])
-		case "idle":
-			return idleMain(args[1:])
-		case "-h", "-help", "--help":
-			say(usage)
-			return 0
-		}
+	names := strings.Join(slices.Sorted(maps.Keys(programs)), ", ")
+	if len(args) == 0 {
+		say("runner: say which program: " + names)
+		return exitUsage
 	}
-	say(usage)
+	if program, ok := programs[args[0]]; ok {
+		return program(args[1:])
+	}
+	if slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
+		sys.Stdout.Write([]byte(Usage + "\n"))
+		return 0
+	}
+	say("runner: there is no program " + strconv.Quote(args[0]) + "; there are " + names)
 	return exitUsage
 }
 
@@ -147,21 +156,51 @@ func (c *common) define(fs *flag.FlagSet) {
 	fs.StringVar(&c.bugs, "bugs", "", "plant these bugs, a `list` with commas")
 }
 
-// parse parses the flags, after which there may be so many arguments; ok is false
-// when the program is to end with this status: its help has been told, or what is
-// wrong.
-func parse(fs *flag.FlagSet, args []string, arguments int) (status int, ok bool) {
-	err := fs.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0, false
-	case err != nil:
-		return exitUsage, false
-	case fs.NArg() > arguments:
-		say("runner: unexpected argument " + fs.Arg(arguments))
-		return exitUsage, false
+// newFlags are the flags of a program, whose help begins with this text.
+func newFlags(program, help string) *flag.FlagSet {
+	fs := flag.NewFlagSet("runner "+program, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // of what is wrong, parse tells
+	fs.Usage = func() {
+		fmt.Fprintln(fs.Output(), "usage: screwtape runner "+help)
+		fs.PrintDefaults()
+	}
+	return fs
+}
+
+// parse parses the flags, which may stand anywhere before "--", and leaves the
+// arguments, of which there may be so many, in fs. ok is false when the program is to
+// end with this status: its help has been told, or what is wrong.
+func parse(fs *flag.FlagSet, args []string, most int) (status int, ok bool) {
+	arguments := []string{"--"}
+	for {
+		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+			var help bytes.Buffer
+			fs.SetOutput(&help)
+			fs.Usage()
+			sys.Stdout.Write(help.Bytes())
+			return 0, false
+		} else if err != nil {
+			return misused(fs, err.Error()), false
+		}
+		parsed := len(args) - fs.NArg()
+		if fs.NArg() == 0 || parsed > 0 && args[parsed-1] == "--" {
+			arguments = append(arguments, fs.Args()...)
+			break
+		}
+		arguments, args = append(arguments, fs.Arg(0)), fs.Args()[1:]
+	}
+	fs.Parse(arguments)
+	if fs.NArg() > most {
+		return misused(fs, "unexpected argument "+strconv.Quote(fs.Arg(most))), false
 	}
 	return 0, true
+}
+
+// misused says what is wrong with a program's arguments. Its result is the exit
+// status.
+func misused(fs *flag.FlagSet, wrong string) int {
+	say(fs.Name() + ": " + wrong + "; see screwtape " + fs.Name() + " --help")
+	return exitUsage
 }
 
 // parse parses the flags, and gives the profile too; there are no arguments.

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,14 +12,12 @@ import (
 )
 
 func showMain(args []string) int {
-	fs := flag.NewFlagSet("runner show", flag.ContinueOnError)
-	fs.Usage = func() { say("usage: screwtape runner show FILE") }
+	fs := newFlags("show", "show FILE")
 	if status, ok := parse(fs, args, 1); !ok {
 		return status
 	}
 	if fs.NArg() == 0 {
-		fs.Usage()
-		return exitUsage
+		return misused(fs, "say which FILE")
 	}
 	file := fs.Arg(0)
 	f, err := sys.Open(file, 0, 0)

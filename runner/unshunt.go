@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"flag"
 	"path"
 	"strings"
 
@@ -13,14 +12,10 @@ import (
 // runners have set aside back into the queues that it came from. What lies there
 // as .psv it does not see.
 func unshuntMain(args []string) int {
-	fs := flag.NewFlagSet("runner unshunt", flag.ContinueOnError)
+	fs := newFlags("unshunt", "unshunt [flags] [DIRECTORY]")
 	root := fs.String("dir", "/shared/qfiles", "the `directory` of the queues")
 	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
 	discard := fs.Bool("discard", false, "throw the messages away (3.3.8)")
-	fs.Usage = func() {
-		say("usage: screwtape runner unshunt [flags] [DIRECTORY]")
-		fs.PrintDefaults()
-	}
 	if status, ok := parse(fs, args, 1); !ok {
 		return status
 	}

@@ -109,7 +109,7 @@ func NewConfig(c ConfigConfig) (*harness.Test, error) {
 		if c.Preload {
 			args = append(args, "--preload")
 		}
-		t.Programs = append(t.Programs, once(words[0], programName(t.Programs, words[0], words[1]), append(args, words[1:]...)...))
+		t.Programs = append(t.Programs, once(words[0], programName(t.Programs, words[0], words[1]), append(append(args, "--"), words[1:]...)...))
 	}
 	return t, nil
 }

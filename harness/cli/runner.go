@@ -12,6 +12,7 @@ func (c *command) newRunner() *cobra.Command {
 	return &cobra.Command{
 		Use:   "runner queue|inject|unshunt|show|lock|list|master|idle",
 		Short: "Be one of the Mailman-style programs",
+		Long:  "Be one of the Mailman-style programs (docs/mailman.md).\n\n" + runner.Usage,
 		Example: `  screwtape runner queue --dir qfiles --queue out --until-empty
   screwtape runner inject --dir qfiles --queue out --message plain --id m0
   screwtape runner show qfiles/out/*.pck`,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -24,6 +25,9 @@ const Lifetime = 5 * time.Hour
 
 // ErrNoState is that of a list none of whose state files can be read.
 var ErrNoState = errors.New("All config.pck fallbacks were corrupt, giving up")
+
+// stateFiles are where a list's state can lie, in the order in which it is looked for.
+var stateFiles = []string{"config.pck", "config.pck.last", "config.db", "config.db.last"}
 
 // A List is one list as one process sees it.
 type List struct {
@@ -86,7 +90,7 @@ func (l *List) Unlock() {
 // which is the file server's: by a clock that is ahead a save of somebody else
 // is not seen. Where no file can be read it is ErrNoState.
 func (l *List) Load() error {
-	names := []string{"config.pck", "config.pck.last", "config.db", "config.db.last"}
+	names := slices.Clone(stateFiles)
 	if l.has("last-first") {
 		names[0], names[1] = names[1], names[0]
 	}

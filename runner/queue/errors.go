@@ -88,12 +88,20 @@ func errnoText(err error) string {
 // Uncaught is the last line of the traceback with which a Python program ends
 // for this error.
 func Uncaught(p profile.Profile, err error) string {
-	return exception(p, err) + ": " + ErrorText(p, err)
+	text := ErrorText(p, err)
+	if class := exception(p, err); class != "" {
+		return class + ": " + text
+	}
+	return text
 }
 
+// exception is the class of an error of Python's; "" is one of Mailman's own, whose
+// text tells it.
 func exception(p profile.Profile, err error) string {
 	var v valueError
 	var pathErr *fs.PathError
+	var linkErr *os.LinkError
+	isPath, isLink := errors.As(err, &pathErr), errors.As(err, &linkErr)
 	switch {
 	case errors.As(err, &v):
 		return "ValueError"
@@ -103,7 +111,9 @@ func exception(p profile.Profile, err error) string {
 		return "FileExistsError"
 	case p.Python == 3 && errors.Is(err, fs.ErrPermission):
 		return "PermissionError"
-	case p.Python == 2 && errors.As(err, &pathErr) && (pathErr.Op == "open" || pathErr.Op == "read" || pathErr.Op == "write"):
+	case !isPath && !isLink:
+		return ""
+	case p.Python == 2 && isPath && (pathErr.Op == "open" || pathErr.Op == "read" || pathErr.Op == "write"):
 		return "IOError"
 	}
 	return "OSError"
