@@ -60,7 +60,7 @@ func DefaultProgram() ProgramConfig {
 
 func (c *ProgramConfig) options() []option {
 	return []option{{"lock", &c.Lock}, {"acquire", &c.Acquire}, {"release", &c.Release}, {"script", &c.Script}, {"nodes", &c.Nodes},
-		{"contenders", &c.Contenders}, {"hold", &c.Hold}, {"real-time", &c.Real}, {"scratch", &c.Scratch}, {"nemesis", &c.Nemeses}, {"faults", &c.Faults}}
+		{"contenders", &c.Contenders}, {"hold", &c.Hold}, {"real-time", &c.Real}, {"scratch", &c.Scratch}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
 }
 
 // Header is the configuration as a tape's header has it.

@@ -56,7 +56,7 @@ func (c *command) analyze(dir string, asJSON bool) error {
 		return badArgs{err}
 	}
 	switch {
-	case run.Test.Name == "setups" || run.Test.Name == "truth":
+	case isOf(run, "setups", "truth"):
 		return badArgs{fmt.Errorf("%s is a run of %s, which is judged while it is played; play it again, or a tape of it with screwtape replay", dir, run.Test.Name)}
 	case run.Phase == results.Started:
 		return badArgs{fmt.Errorf("%s was killed before it had a history; run the test again", dir)}
@@ -80,6 +80,12 @@ func (c *command) analyze(dir string, asJSON bool) error {
 		fmt.Fprintf(c.out, "when it was run: %s\n", run.Report.Verdict)
 	}
 	return exitFor(report.Verdict)
+}
+
+// isOf reports whether it is a run of one of these verbs, and not of a system that
+// somebody has called so: a verb's run has no workload.
+func isOf(run *results.Run, verbs ...string) bool {
+	return run.Test.Workload == "" && slices.Contains(verbs, run.Test.Name)
 }
 
 // judgeRun judges all histories that a run has kept.
@@ -107,7 +113,7 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 				report.Faults[s.FaultKind()]++
 			}
 		}
-		if run.Test.Name == "reproduce" {
+		if isOf(run, "reproduce") {
 			tape, err := schedule.Parse(filepath.Join(dir, place, scheduleFile), strings.NewReader(k.Tape))
 			if err != nil {
 				return report, err

@@ -348,6 +348,10 @@ func TestAnalyzeOfOthers(t *testing.T) {
 		if err := c.analyze(run.Dir, false); !errors.As(err, &bad) || !strings.Contains(err.Error(), "is a run of "+name) {
 			t.Errorf("%s: %v", name, err)
 		}
+		run.Test.Workload = "system"
+		if isOf(run, name) {
+			t.Errorf("a system that is called %s is taken for the verb", name)
+		}
 	}
 }
 

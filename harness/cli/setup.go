@@ -44,7 +44,7 @@ func (s *setUp) define(all *pflag.FlagSet) {
 	f.Bool("save-bad", queue.SaveBad, "runners preserve what they cannot read")
 	f.String("bugs", "", "plant these bugs in the programs, a `list`; docs/planted-bugs.md names them all")
 	f.String("nemesis", "", "what goes wrong, a `list` of: "+strings.Join(nemesisNames(), ", "))
-	f.Uint("crashes", uint(queue.Crashes), "at most so many crashes in a schedule")
+	f.Uint("crashes", uint(queue.Crashes), "at most so many faults of each nemesis in a schedule")
 	f.String("promise", string(queue.Promise), "what must hold: "+join(check.Promises, ", "))
 	f.String("lock", "", "test this lock: a `command` that runs {critical} under the lock {file}; see docs/systems.md")
 	f.String("acquire", "", "test a lock that this `command` takes ...")
