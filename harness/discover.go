@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -98,6 +99,9 @@ type status struct {
 	group, parent int
 	inner         int // its number in its node
 	leader        int // its process group's there
+	session       int // its session's there
+	uid           struct{ real, effective, saved int }
+	capabilities  uint64 // those in effect, as in capabilities(7)
 }
 
 func readStatus(tid int) (status, error) {
@@ -119,6 +123,13 @@ func readStatus(tid int) (status, error) {
 		case "NSpgid":
 			f := strings.Fields(value)
 			s.leader, _ = strconv.Atoi(f[len(f)-1])
+		case "NSsid":
+			f := strings.Fields(value)
+			s.session, _ = strconv.Atoi(f[len(f)-1])
+		case "Uid":
+			fmt.Sscan(value, &s.uid.real, &s.uid.effective, &s.uid.saved)
+		case "CapEff":
+			s.capabilities, _ = strconv.ParseUint(strings.TrimSpace(value), 16, 64)
 		}
 	}
 	return s, nil

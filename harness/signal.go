@@ -15,6 +15,7 @@ import (
 // A signal is what a call sends, and to whom.
 type signal struct {
 	number  unix.Signal
+	sender  *Thread
 	targets []*Process
 	thread  *Thread    // of the only target: it alone gets it; nil where the process does
 	dying   []*Process // of the targets, once it is let happen: whom it kills
@@ -41,7 +42,7 @@ func addressed(h *node.Held) (addressee, unix.Signal) {
 // runtime do, is ordinary.
 func (w *World) signalOf(t *Thread, h *node.Held) (s *signal, names []string, ordinary bool) {
 	a, sig := addressed(h)
-	s = &signal{number: sig}
+	s = &signal{number: sig, sender: t}
 	name := unix.SignalName(sig)
 	if name == "" {
 		name = strconv.Itoa(int(sig)) // 0 only asks whether it is there
@@ -139,6 +140,10 @@ func (s *signal) aim() (refused unix.Errno) {
 		if !p.alive || s.thread != nil && !slices.Contains(p.threads, s.thread) {
 			continue
 		}
+		if !s.permitted(p) {
+			refused = min(refused, unix.EPERM)
+			continue
+		}
 		refused = 0
 		if p.diesOf(s.number, s.thread) {
 			s.dying = append(s.dying, p)
@@ -148,6 +153,23 @@ func (s *signal) aim() (refused unix.Errno) {
 		return unix.EINVAL
 	}
 	return refused
+}
+
+// permitted reports whether the sender may send the process the signal, as kill(2)
+// has it.
+func (s *signal) permitted(p *Process) bool {
+	if p == s.sender.proc {
+		return true
+	}
+	from, err := readStatus(s.sender.tid)
+	to, err2 := readStatus(p.pid)
+	if err != nil || err2 != nil {
+		return true // one of them has ended
+	}
+	return from.capabilities&(1<<unix.CAP_KILL) != 0 ||
+		slices.Contains([]int{to.uid.real, to.uid.saved}, from.uid.real) ||
+		slices.Contains([]int{to.uid.real, to.uid.saved}, from.uid.effective) ||
+		s.number == unix.SIGCONT && from.session == to.session
 }
 
 // sent deals with what a signal that a call has sent does to its targets.

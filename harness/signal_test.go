@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"screwtape/harness/node"
 	"screwtape/harness/schedule"
 )
 
@@ -170,6 +171,22 @@ func TestKilledBySignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := texts(r); got != "killed" || r.Bounded != "" || has(r, "read") {
+		t.Errorf("it wrote %q; bounded: %q\n%s", got, r.Bounded, r.Log())
+	}
+}
+
+// A signal that the kernel does not let a program send kills nobody, and the tape
+// says so.
+func TestNotPermitted(t *testing.T) {
+	if node.OwnUser() {
+		t.Skip("SKIPPED: an ordinary user has one uid only")
+	}
+	exe := compileC(t, "static", "signals.c")
+	if exe == "" {
+		t.Skip("SKIPPED: no static C")
+	}
+	r := playTimed(t, []string{exe, "not-permitted"}, nil)
+	if got := texts(r); got != "refused" || r.Bounded != "" || !strings.Contains(r.Log(), "a/timed.1 kill a/timed SIGUSR1 = EPERM") {
 		t.Errorf("it wrote %q; bounded: %q\n%s", got, r.Bounded, r.Log())
 	}
 }

@@ -263,6 +263,16 @@ int main(int argc, char **argv)
 		}
 		kill(pid, SIGUSR1);
 		puts(waitpid(pid, &(int){0}, 0) == pid ? "killed" : "?");
+	} else if (!strcmp(what, "not-permitted")) { /* a program that has given root up cannot kill one that is root */
+		signal(SIGUSR1, SIG_DFL);
+		pid_t pid = fork();
+		if (!pid) {
+			if (setuid(65534)) _exit(2);
+			_exit(!(kill(getppid(), SIGUSR1) && errno == EPERM && !kill(getpid(), 0)));
+		}
+		int status;
+		waitpid(pid, &status, 0);
+		puts(status ? "?" : "refused");
 	} else if (!strcmp(what, "twins")) { /* which of two ends first? */
 		pid_t one = fork();
 		if (!one) _exit(0);
