@@ -432,7 +432,7 @@ type Shrinking struct {
 }
 
 func (s Shrinking) String() string {
-	return fmt.Sprintf("%d tries, %d of %d lines are left", s.Tries, s.Lines, s.Of)
+	return fmt.Sprintf("try %d, %d of %d lines are left", s.Tries, s.Lines, s.Of)
 }
 
 // ShrinkTape makes a tape that shows an anomaly as small as it gets, or until ctx is

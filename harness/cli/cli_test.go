@@ -149,8 +149,8 @@ func TestProgress(t *testing.T) {
 		t.Error(diff)
 	}
 
-	p.show(harness.Progress{Schedules: 205, Traces: 45, Elapsed: 15 * time.Second, Doing: "shrinking stuck: 3 tries, 9 of 20 lines are left"})
-	told("15s: 205 schedules, 1/s, 45 traces (0 new), no anomalies; shrinking stuck: 3 tries, 9 of 20 lines are left\n")
+	p.show(harness.Progress{Schedules: 205, Traces: 45, Elapsed: 15 * time.Second, Doing: "shrinking stuck: try 3, 9 of 20 lines are left"})
+	told("15s: 205 schedules, 1/s, 45 traces (0 new), no anomalies; shrinking stuck: try 3, 9 of 20 lines are left\n")
 
 	p.terminal = true
 	p.show(harness.Progress{Schedules: 210, Traces: 45, Elapsed: 15*time.Second + 200*time.Millisecond})
