@@ -53,7 +53,7 @@ func verbs() []string {
 	all := map[string]bool{}
 	for _, c := range node.Calls {
 		switch c.Kind {
-		case node.OnPath, node.OnFile, node.Signal, node.Exec: // those that are held
+		case node.OnPath, node.OnFile, node.Signal, node.Exec, node.Send: // those that are held
 			all[c.Verb] = true
 		}
 	}

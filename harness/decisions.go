@@ -88,6 +88,9 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		p.kill = c.signal
 		c.refused = c.signal.aim()
 	}
+	if c.verb == schedule.Send {
+		return said(""), w.release(t) // what has become of it only the answer tells
+	}
 	return c.outcome, w.release(t)
 }
 

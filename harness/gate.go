@@ -99,8 +99,15 @@ func (w *World) onTrap(h *host, trap *node.Trap) error {
 			w.began(t.proc)
 			c.ordinary = true
 		}
+	case node.Send:
+		c.names, c.ordinary = w.said(t, held)
 	case node.OnFile:
 		c.names, c.ordinary = fileName(t.tid, int(int32(held.Args[kind.File])))
+		if c.ordinary && c.verb == "write" {
+			if c.names, c.ordinary = w.said(t, held); !c.ordinary {
+				c.verb, c.ends = schedule.Send, nil
+			}
+		}
 	case node.OnPath:
 		c.names, c.ordinary = w.pathNames(t, held, kind)
 		if c.verb == "open" && (c.names[0] == "/dev/urandom" || c.names[0] == "/dev/random") {
@@ -191,8 +198,8 @@ func shareName(p string) (name string, shared bool) {
 	return p, false
 }
 
-// mailPort is where on 127.0.0.1 a node's mail sink listens.
-const mailPort = 25
+// MailPort is where on 127.0.0.1 a node's mail sink listens.
+const MailPort = 25
 
 // isMailPort reports whether the socket address at addr is a mail sink's.
 func isMailPort(tid int, addr uint64) bool {
@@ -202,7 +209,7 @@ func isMailPort(tid int, addr uint64) bool {
 	}
 	const loopback = 127 | 1<<24 // in network order, as the port is
 	family, port, host := uint16(words[0]), uint16(words[0]>>16), uint32(words[0]>>32)
-	return family == unix.AF_INET && port == mailPort<<8 && host == loopback
+	return family == unix.AF_INET && port == MailPort<<8 && host == loopback
 }
 
 // onRequests takes what has come on a mount. A request of a call that was let

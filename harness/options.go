@@ -26,14 +26,14 @@ func (w *World) options(p *play) []schedule.Option {
 			}
 			continue
 		}
-		wake := func(r *rounds, at time.Duration, d schedule.Decision) {
+		wake := func(r *rounds, at time.Duration, patient bool, d schedule.Decision) {
 			if limit, ok := timeouts[schedule.Program(q.label)]; ok && limit < at && !p.wants(d) {
 				return
 			}
 			switch w.waking(q, r) {
 			case fresh, overtaken:
 				soonest = min(soonest, at)
-				if r.turns < often || p.wants(d) {
+				if r.turns < often && !patient || p.wants(d) {
 					wakes = append(wakes, schedule.Option{Decision: d})
 				} else { // never early: what it is to see is what lies there at rest
 					rested = append(rested, schedule.Option{Decision: d})
@@ -46,13 +46,13 @@ func (w *World) options(p *play) []schedule.Option {
 		for _, t := range q.timers {
 			d := schedule.Decision{Process: q.label, Verb: schedule.Alarm, Names: []string{t.name}}
 			if t.until != 0 && (!t.timeout() || p.wants(d)) {
-				wake(&t.rounds, t.until, d)
+				wake(&t.rounds, t.until, false, d)
 			}
 		}
 		for _, t := range q.threads {
 			switch {
 			case t.asleep:
-				wake(&t.rounds, t.until, schedule.Decision{Process: t.label, Verb: schedule.Wake})
+				wake(&t.rounds, t.until, w.awaitsClient(t), schedule.Decision{Process: t.label, Verb: schedule.Wake})
 			case t.trap != nil, t.request != nil && t.mount.Ready(t.request):
 				list = append(list, schedule.Option{Decision: schedule.Decision{Process: t.label, Verb: t.call.verb, Names: t.call.names}})
 			}

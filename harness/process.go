@@ -104,7 +104,8 @@ func (p *Process) held() bool {
 
 // idle reports whether the program and its children do nothing but sleep, or wait
 // in the kernel for one that does, as a shell waits for its child: were all at
-// rest now, only time could make a difference to them.
+// rest now, only time could make a difference to them, or a client to one that
+// listens for some.
 func (w *World) idle(p *Process) bool {
 	asleep := false
 	for _, q := range w.family(p) {
@@ -118,7 +119,7 @@ func (w *World) idle(p *Process) bool {
 			asleep = asleep || t.asleep
 		}
 	}
-	return asleep
+	return asleep || slices.ContainsFunc(w.family(p), w.listens)
 }
 
 // sleeper is a thread of the process that sleeps, or nil.

@@ -146,7 +146,7 @@ func (w *World) step(s schedule.Strategy, p *play, d schedule.Decision) error {
 	f := w.footprint(d, before)
 	// What a child did its program did: a crash takes both.
 	if actor := w.actor(schedule.Program(d.Process)); actor != nil {
-		actor.mutated = d.Verb == schedule.Deliver || w.store.Version() != version
+		actor.mutated = d.Verb == schedule.Deliver || d.Verb == schedule.Send || w.store.Version() != version
 	}
 	if o, ok := w.test.Workload.(Observer); ok {
 		o.Observe(d, w.store, p.at(w))

@@ -89,7 +89,7 @@ func (s *sink) connect(t *Thread, h *node.Held) error {
 		return nil
 	}
 	s.expect(t.proc.label)
-	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: mailPort})
+	err = unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: MailPort})
 	errno, _ := err.(unix.Errno)
 	if errno != 0 && errno != unix.EINPROGRESS {
 		s.unexpect(t.proc.label)
@@ -185,8 +185,7 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return &smtp.SMTPError{Code: 554, Message: "not a message: " + err.Error()}
 	}
-	id := strings.Trim(msg.Header.Get("Message-Id"), "<> ")
-	m.id, _, _ = strings.Cut(id, "@")
+	m.id = mailID(msg)
 	if _, err := io.Copy(io.Discard, msg.Body); err != nil {
 		return err // the client died while it sent: not accepted
 	}
@@ -201,6 +200,12 @@ func (s *session) Data(r io.Reader) error {
 	}
 	s.conn.last = refusal.Code == closing
 	return refusal
+}
+
+// mailID is a message's Message-ID, up to the "@".
+func mailID(m *mail.Message) string {
+	id, _, _ := strings.Cut(strings.Trim(m.Header.Get("Message-Id"), "<> "), "@")
+	return id
 }
 
 // counted keeps account of the connections that a sink has.

@@ -15,7 +15,8 @@ import (
 
 // mailerName is the argv[0] under which the test binary is a mailer: it hands
 // one message over to the mail sink ("send", "doze", "pieces"), and says how that
-// ended; hands it over and ends at once ("leave"); or it tries to connect in ways
+// ended; hands it over and ends at once ("leave"); is a mail server itself, or its
+// client ("listen", "ask"; see talk_test.go); or it tries to connect in ways
 // that fail ("fail"), or with sockets of other kinds.
 const mailerName = "screwtape-mailer"
 
@@ -37,8 +38,12 @@ func mailer(args []string) int {
 		return sendMail()
 	case "pieces":
 		return sendPieces()
+	case "listen":
+		return listen()
+	case "ask":
+		return ask()
 	}
-	sink := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: mailPort}
+	sink := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: MailPort}
 	if args[0] == "leave" {
 		fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 		unix.Connect(fd, sink)
@@ -85,7 +90,7 @@ func sendMail() int {
 // what the last answer is.
 func sendPieces() int {
 	fd, _ := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: mailPort}); err != nil {
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: MailPort}); err != nil {
 		return 1
 	}
 	answer := make([]byte, 512)

@@ -37,6 +37,9 @@ type Test struct {
 	// of its own, which is empty when a schedule begins. Calls there are no
 	// decisions.
 	Scratch []string
+	// Ports are those on which programs listen for clients of their own node. What
+	// is sent on a connection to one, by either side, is a decision.
+	Ports []int
 	// MaxDecisions bounds a schedule; one that reaches it is unknown unless
 	// something is broken already. 0 is 5,000.
 	MaxDecisions int

@@ -233,6 +233,25 @@ func TestStoryOfStarts(t *testing.T) {
 	}
 }
 
+// Of a dialogue with a mail server, the message and the answer to it are told.
+func TestStoryOfMail(t *testing.T) {
+	var steps []history.Step
+	for i, line := range []string{"a/post EHLO", "a/server 250", "a/post post-a", "a/server 250", "a/post QUIT", "a/server 221"} {
+		process, word, _ := strings.Cut(line, " ")
+		steps = append(steps, history.Step{Decision: schedule.Decision{Process: process, Verb: schedule.Send, Names: []string{word}}, Index: i, Conflict: -1})
+	}
+	teller := newTeller(nil)
+	var got []string
+	for _, s := range steps {
+		text, weight := teller.tell(s)
+		got = append(got, fmt.Sprint(text, " ", weight))
+	}
+	want := []string{"says EHLO 1", "answers 250 1", "hands over post-a 3", "answers 250 3", "says QUIT 1", "answers 221 1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A command that fails says why, in its last line; that of a life which a crash
 // ended, or of one that ended well, is not told of the next.
 func TestStoryOfAFailure(t *testing.T) {

@@ -21,11 +21,12 @@ type teller struct {
 	locks    map[string]string // who took it last, of paths that are locks
 	own      map[string]string // whose it is, of claims to a lock
 	now      time.Duration     // of the last step
+	handed   map[string]bool   // nodes on which a client has handed a message to a mail server, and was not answered yet
 	woken    map[string]string // of processes that have woken after a long time, and done nothing since
 }
 
 func newTeller(names map[string]string) *teller {
-	return &teller{names: names, subjects: map[string]bool{}, up: map[string]bool{}, down: map[string]bool{}, locks: map[string]string{}, own: map[string]string{}, woken: map[string]string{}}
+	return &teller{names: names, subjects: map[string]bool{}, up: map[string]bool{}, down: map[string]bool{}, locks: map[string]string{}, own: map[string]string{}, handed: map[string]bool{}, woken: map[string]string{}}
 }
 
 // tell puts one step into words. The weight 0 leaves it out.
@@ -77,12 +78,33 @@ func (t *teller) tell(s history.Step) (text string, weight int) {
 		return fmt.Sprintf("tries to deliver %s: the mail sink puts it off (%s)", name, s.Outcome), 3
 	case s.Verb == schedule.Hangup:
 		return fmt.Sprintf("tries to deliver %s: the mail sink hangs up (%s)", name, s.Outcome), 3
+	case s.Verb == schedule.Send:
+		return t.talk(s.Process, name.base)
 	case s.Fault():
 		return strings.TrimSpace(fmt.Sprintf("suffers a fault: %s %s", s.Verb, name)), 3
 	case !succeeded(s):
 		return t.failure(s, about)
 	}
 	return t.call(s, about)
+}
+
+// talk puts into words what a mail server's client says, or is told: a command, a
+// reply's code, or the id of the message that it hands over. After that the next
+// reply on its node is the one that matters, or one to another client.
+func (t *teller) talk(process, word string) (text string, weight int) {
+	node, _, _ := strings.Cut(process, "/")
+	word = clip(word, 60)
+	switch {
+	case word != strings.ToUpper(word):
+		t.handed[node] = true
+		return "hands over " + word, 3
+	case word == "" || word[0] < '0' || word[0] > '9':
+		return "says " + word, 1
+	case t.handed[node]:
+		delete(t.handed, node)
+		return "answers " + word, 3
+	}
+	return "answers " + word, 1
 }
 
 // fell notes whom a crash took. A program that has done nothing by then may not have
@@ -116,7 +138,7 @@ func (t *teller) failure(s history.Step, about int) (text string, weight int) {
 		weight = about
 	}
 	switch {
-	case name.base == "" || s.Outcome == "EEXIST" && s.Verb == "mkdir":
+	case name.base == "" || s.Outcome == "EEXIST" && s.Verb == "mkdir" || s.Outcome == "EINVAL" && s.Verb == "readlink": // is no link
 		return "", 0
 	case s.Outcome == "ENOENT" && s.Verb == "open":
 		return fmt.Sprintf("finds %s missing: ENOENT", name), weight

@@ -80,9 +80,7 @@ func queueMain(args []string) int {
 	if c.queue == queue.Bounces {
 		r.events = bounce.Open(*data, p.Bugs)
 	}
-	r.send = func(from string, to []string, text []byte) error {
-		return send(uint16(*port), from, to, text)
-	}
+	r.send = mailServer{port: uint16(*port)}.send
 	return r.run(*once, *untilEmpty)
 }
 

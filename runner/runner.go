@@ -6,6 +6,7 @@
 //	               by SMTP, from others into the next queue
 //	runner unshunt puts back into their queues what runners have set aside
 //	runner inject  puts a sample message into a queue
+//	runner send    hands a message to a mail server, by SMTP or LMTP
 //	runner show    prints an entry
 //	runner lock    takes a lock, works for a while, and lets it go
 //	runner list    makes a mailing list, or does a command on its state
@@ -70,6 +71,7 @@ func Args(argv []string) ([]string, bool) {
 // Usage is the help of the programs together.
 const Usage = `usage: screwtape runner queue   [--dir DIR] [--queue out] [--slice 0 --slices 1] ...
        screwtape runner inject  [--dir DIR] [--queue out] [--message SAMPLE] --id ID
+       screwtape runner send    [--port PORT] [--lmtp] [--from ADDRESS] --to ADDRESS TEXT
        screwtape runner unshunt [--dir DIR] [--discard] [DIRECTORY]
        screwtape runner show    FILE
        screwtape runner lock    [--file PATH] [--kind 2.1] ...
@@ -83,6 +85,7 @@ Most do as the version that --profile names. Each tells its flags with --help.`
 var programs = map[string]func(args []string) int{
 	"queue":   queueMain,
 	"inject":  injectMain,
+	"send":    sendMain,
 	"show":    showMain,
 	"lock":    lockMain,
 	"list":    listMain,

@@ -21,11 +21,17 @@ func (r *refusal) Error() string { return fmt.Sprintf("%d %s", r.code, r.text) }
 // permanent says whether asking again is in vain.
 func (r *refusal) permanent() bool { return r.code >= 500 }
 
-// send gives a message to the mail server on this port of 127.0.0.1, over a
-// connection of its own. After nil, the server has taken it. A *refusal is the
-// server's no; any other error is that of the connection.
-func send(port uint16, from string, to []string, text []byte) error {
-	conn, err := sys.Dial(port, fmt.Sprintf("127.0.0.1:%d", port))
+// A mailServer is one that listens on 127.0.0.1.
+type mailServer struct {
+	port uint16
+	lmtp bool // it speaks LMTP (RFC 2033), which is SMTP but for the greeting where there is one recipient
+}
+
+// send gives a message to the mail server, over a connection of its own, with one
+// call for each command and one for the message. After nil, the server has taken
+// it. A *refusal is the server's no; any other error is that of the connection.
+func (m mailServer) send(from string, to []string, text []byte) error {
+	conn, err := sys.Dial(m.port, fmt.Sprintf("127.0.0.1:%d", m.port))
 	if err != nil {
 		return err
 	}
@@ -34,7 +40,7 @@ func send(port uint16, from string, to []string, text []byte) error {
 	if err := s.reply(2); err != nil { // the greeting
 		return err
 	}
-	if err := s.hello(); err != nil {
+	if err := s.hello(m.lmtp); err != nil {
 		return err
 	}
 	if err := s.ask(2, "MAIL FROM:<"+from+">"); err != nil {
@@ -64,8 +70,11 @@ type dialog struct {
 	in   []byte
 }
 
-// hello greets by EHLO, or by HELO a server that does not know that.
-func (s *dialog) hello() error {
+// hello greets by LHLO, or by EHLO, or by HELO a server that does not know that.
+func (s *dialog) hello(lmtp bool) error {
+	if lmtp {
+		return s.ask(2, "LHLO "+queue.Domain)
+	}
 	err := s.ask(2, "EHLO "+queue.Domain)
 	var refused *refusal
 	if errors.As(err, &refused) && refused.permanent() {

@@ -1,10 +1,12 @@
 """Mailman 3, got ready once, of which runners and masters are forked.
 
 The prepared process of the systems mailman3* (docs/systems.md). What it is told
-is a program of Mailman's and its arguments: "runner -r out:0:1".
+is a program of Mailman's and its arguments: "runner -r out:0:1". With the argument
+"lmtp" it also rehearses that runner, which takes messages in.
 """
 import os
 import shutil
+import smtplib
 import sys
 
 
@@ -32,6 +34,12 @@ def rehearse():
     message = message_from_string(
         "From: anne@example.org\nTo: test@example.org\nMessage-ID: <rehearsal@example.org>\n\nA word.\n",
         Message)
+    if sys.argv[1:] == ["lmtp"]:
+        server = runner.make_runner("lmtp", 0, 1).lmtp
+        server.start()
+        with smtplib.LMTP("127.0.0.1", int(config.mta.lmtp_port), local_hostname="rehearsal") as client:
+            client.send_message(message)
+        server.stop()
     for name in "in", "pipeline", "out":
         for number in range(int(getattr(config, f"runner.{name}").instances)):
             rehearsed = runner.make_runner(name, number, 1, once=True)

@@ -307,6 +307,9 @@ type life struct {
 	how        string // it ended: "exit 1"; "" is by a crash, or not at all
 }
 
+// overlaps reports whether two were there at the same time.
+func (l *life) overlaps(o *life) bool { return o.start < l.end && l.start < o.end }
+
 // lives are the runs of all programs.
 func lives(ops []history.Op) []*life {
 	var list []*life
@@ -351,7 +354,7 @@ func hindered(all []*life) []*life {
 	var list []*life
 	for _, l := range all {
 		explains := func(o *life) bool {
-			return o != l && o.start < l.end && l.start < o.end && (o.entered || o.how == "")
+			return o != l && l.overlaps(o) && (o.entered || o.how == "")
 		}
 		if l.how != "" && !l.entered && !slices.ContainsFunc(all, explains) {
 			list = append(list, l)

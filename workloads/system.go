@@ -102,7 +102,7 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 				if daemon.Horizon = time.Duration(s.Horizon); s.Horizon == 0 {
 					daemon.Horizon = -1 // only a change wakes it
 				}
-				daemon.Signals = p.Signals
+				daemon.Signals, daemon.Anew = p.Signals, p.Fresh
 				daemon.Late = slices.Contains(c.Late, daemon.Label())
 				t.Programs = append(t.Programs, daemon)
 			}
@@ -110,6 +110,10 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 		for _, a := range s.Acts {
 			if a.File == "" && on(a.Nodes, node) {
 				p := base.program(node, a.Name, a.Command, a.Fork, append(fill, "{id}", actID(node, a.Name))...)
+				if a.port() != 0 {
+					p = sender(node, a)
+					t.Ports = append(t.Ports, a.port())
+				}
 				p.Late, p.Once = true, true
 				t.Programs = append(t.Programs, p)
 			}
@@ -127,6 +131,20 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 		t.Workload = &systemQueue{system: base}
 	}
 	return t, nil
+}
+
+// sender is the program that hands an act's message to a mail server. It waits for
+// what that answers, and so is not Single.
+func sender(node string, a Act) harness.Program {
+	args := []string{"send", "--port", strconv.Itoa(a.port())}
+	if a.LMTP != 0 {
+		args = append(args, "--lmtp")
+	}
+	from, to, _ := a.envelope()
+	text := strings.ReplaceAll(a.Text, "{id}", actID(node, a.Name))
+	p := once(node, a.Name, append(args, "--from", from, "--to", to, text)...)
+	p.Single, p.OneThread = false, true
+	return p
 }
 
 func on(nodes []string, node string) bool { return len(nodes) == 0 || slices.Contains(nodes, node) }

@@ -156,7 +156,9 @@ func TestSystemFiles(t *testing.T) {
 		{"\n\n[share]\ncounter = \"0\\n\"\n\n[[act]]\nname = \"add\"\ncommand = \"echo {id} >>{share}/counter\"", "\nprepared = \"x\"\n[[act]]\nname = \"add\"\nfork = \"x\"", `x.toml:7: the act add says no {id}, by which is seen what came of it; write {id} in what it puts in; a daemon is a [[program]]`},
 		{"workload = \"state\"\nread = \"cat counter\"\n\n[share]\ncounter = \"0\\n\"\n\n[[act]]\nname = \"add\"\ncommand = \"echo {id} >>{share}/counter\"", "workload = \"queue\"\n[[act]]\nname = \"add\"\nfile = \"{id}\"\ntext = \"{id}\"", `x.toml:6: the text of the act add has no Message-ID by which its message is found; write <{id}@...> in it`},
 		{"workload = \"state\"\nread = \"cat counter\"\n\n[share]\ncounter = \"0\\n\"", "workload = \"lock\"\n[[program]]\nname = \"d\"\ncommand = \"x\"", `x.toml:4: a lock has no programs beside its acts; make an [[act]] of what takes the lock`},
-		{`command = "echo {id} >>{share}/counter"`, ``, `x.toml:9: the act add is not one of a command, a fork and a file; write command = "...", fork = "...", or file = "..." and text = "..."`},
+		{`command = "echo {id} >>{share}/counter"`, ``, `x.toml:9: the act add is not one of a command, a fork, a message and a file; write command = "...", fork = "...", smtp = PORT or lmtp = PORT and text = "...", or file = "..." and text = "..."`},
+		{`command = "echo {id} >>{share}/counter"`, "command = \"echo {id}\"\ntext = \"x\"", `x.toml:11: the act add puts its text nowhere; write smtp = PORT, lmtp = PORT or file = "..." instead of the command, or leave it out`},
+		{`command = "echo {id} >>{share}/counter"`, "smtp = 2525\ntext = \"x\"", `x.toml:10: what is done to a state is a command; write command = "..."`},
 		{`command = "echo {id} >>{share}/counter"`, `file = "x"`, `x.toml:10: what is done to a state is a command; write command = "..."`},
 		{`[[act]]`, "[[program]]\nname = \"d\"\n\n[[act]]", `x.toml:9: the program d is not one of a command and a fork; write command = "...", or fork = "..." with what the prepared command is told`},
 		{`[[act]]`, "[[program]]\nname = \"d\"\nfork = \"d\"\n\n[[act]]", `x.toml:10: there is nothing prepared to fork from; write prepared = "..." above the first table, or command = "..."`},
@@ -175,6 +177,31 @@ func TestSystemFiles(t *testing.T) {
 		}
 		_, err := ParseSystemFile("x.toml", text)
 		if err == nil || !strings.HasPrefix(err.Error(), c.says) {
+			t.Errorf("%s: error\n\t%v\nis not\n\t%s", c.new, err, c.says)
+		}
+	}
+}
+
+// So is every mistake in an act that hands a message over.
+func TestMailFiles(t *testing.T) {
+	text := documented(t, "spooler")
+	for _, c := range []struct{ old, new, says string }{
+		{"smtp = 2525", "smtp = 70000", `x.toml:20: there is no port 70000; write one from 1 to 65535`},
+		{"smtp = 2525", "lmtp = -1", `x.toml:20: there is no port -1; write one from 1 to 65535`},
+		{"smtp = 2525", "lmtp = 25", `x.toml:20: port 25 is that of the mail sink, to which programs deliver; have the program listen on another one`},
+		{"smtp = 2525", "smtp = 2525\nlmtp = 2525", `x.toml:19: the act post is not one of a command, a fork, a message and a file; `},
+		{"smtp = 2525", `smtp = "2525"`, `x.toml:20: `},
+		{"To: bart@example.org\n", "", `x.toml:21: the message of the act post has no envelope: its text has no field To: with one address; begin it with From: and To:, one address each, and with Message-ID: <{id}@...>`},
+		{"anne@example.org", "anne@example.org, bart@example.org", `x.toml:21: the message of the act post has no envelope: its text has no field From: with one address; `},
+		{"From: ", "From ", `x.toml:21: the message of the act post has no envelope: its text is no message; `},
+		{"<{id}@example.org>", "<m0@example.org>", `x.toml:21: the text of the act post has no Message-ID by which its message is found; write <{id}@...> in it`},
+		{"[[program]]\nname    = \"spooler\"\ncommand = \"exec python3 {local}/spooler.py\"\n", "", `x.toml:17: no program listens for the message of the act post; add the [[program]] that does`},
+	} {
+		broken := strings.Replace(text, c.old, c.new, 1)
+		if broken == text {
+			t.Fatalf("%q is not in the file", c.old)
+		}
+		if _, err := ParseSystemFile("x.toml", broken); err == nil || !strings.HasPrefix(err.Error(), c.says) {
 			t.Errorf("%s: error\n\t%v\nis not\n\t%s", c.new, err, c.says)
 		}
 	}
@@ -371,6 +398,7 @@ func TestMissing(t *testing.T) {
 
 func FuzzParseSystemFile(f *testing.F) {
 	f.Add(minimal)
+	f.Add(documented(f, "spooler"))
 	for _, name := range SystemNames() {
 		data, err := systemFiles.ReadFile("systems/" + name + ".toml")
 		if err != nil {
@@ -388,17 +416,8 @@ func FuzzParseSystemFile(f *testing.F) {
 
 // The system file in docs/systems.md is one.
 func TestDocumentedSystem(t *testing.T) {
-	text, err := os.ReadFile("../docs/systems.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(text), "```toml\n")
-	example, _, ok2 := strings.Cut(rest, "```\n")
-	if !ok || !ok2 {
-		t.Fatal("there is no example")
-	}
 	config := DefaultSystem()
-	config.Text, config.Nemeses = example, []string{"crash"}
+	config.Text, config.Nemeses = documented(t, "notes"), []string{"crash"}
 	test, err := NewSystem(config)
 	skipMissing(t, err)
 	if o := search(t, test, err, 3); o.Counts[check.LostUpdate]+o.Counts[check.CorruptState] > 0 {
@@ -437,6 +456,59 @@ command = "cd {share}; echo 'Message-ID: <{id}@x>' >t.$$; mv t.$$ new/$$; echo >
 	}
 	if diff := cmp.Diff([]string{check.DoubleDeliveryAfterCrash}, r.Kinds()); diff != "" || r.Verdict.Verdict != check.Valid {
 		t.Errorf("%s: %s\n%s", r.Verdict.Verdict, diff, r.Log())
+	}
+}
+
+// A daemon that remembers what it did and is not started anew goes another way in the
+// next schedule.
+func TestFreshProgram(t *testing.T) {
+	const text = `name = "spool"
+workload = "queue"
+needs = [{command = "python3", install = "apt-get install python3"}]
+delivered = ["new/*"]
+
+[share]
+"new/" = ""
+
+[[program]]
+name = "daemon"
+command = """exec python3 -c '
+import os, time
+n = 0
+while True:
+    if os.path.exists("/shared/m0"):
+        n += 1
+        os.rename("/shared/m0", f"/shared/new/{n}")
+    time.sleep(60)
+'"""
+
+[[act]]
+name = "put"
+file = "{id}"
+text = "Message-ID: <{id}@x>"
+`
+	for _, fresh := range []bool{false, true} {
+		config := DefaultSystem()
+		config.Nodes = []string{"a"}
+		config.Text = text
+		if fresh {
+			config.Text = strings.Replace(text, "name = \"daemon\"", "name = \"daemon\"\nfresh = true", 1)
+		}
+		test, err := NewSystem(config)
+		skipMissing(t, err)
+		w := world(t, test, err)
+		defer w.Close()
+		var logs []string
+		for range 2 {
+			r, err := w.Play(schedule.Canonical(), harness.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			logs = append(logs, r.Log())
+		}
+		if (logs[0] == logs[1]) != fresh {
+			t.Errorf("fresh is %v:\n%s\n%s", fresh, logs[0], logs[1])
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/mail"
 	"os"
 	"os/exec"
 	"path"
@@ -73,18 +74,43 @@ type SystemProgram struct {
 	Command string   `toml:"command"`
 	Fork    string   `toml:"fork"`    // what the prepared command is told, instead of a command
 	Nodes   []string `toml:"nodes"`   // none is all
+	Fresh   bool     `toml:"fresh"`   // see harness.Program.Anew
 	Signals []string `toml:"signals"` // that an administrator sends it, of harness.AdminSignals
 }
 
 // An Act is what a client does, once: a command, which has done it when it ends
-// with 0, or a file that comes to be.
+// with 0; a message that is handed to a mail server of the client's own node; or a
+// file that comes to be.
 type Act struct {
 	Name    string   `toml:"name"`
 	Command string   `toml:"command"`
 	Fork    string   `toml:"fork"`  // as a program's
-	Nodes   []string `toml:"nodes"` // of a command or fork; none is all
+	Nodes   []string `toml:"nodes"` // of all but a file; none is all
+	SMTP    int      `toml:"smtp"`  // the port of 127.0.0.1 on which the mail server listens
+	LMTP    int      `toml:"lmtp"`  // the same of one that speaks LMTP (RFC 2033)
 	File    string   `toml:"file"`  // below the share
-	Text    string   `toml:"text"`
+	Text    string   `toml:"text"`  // of the file or message
+}
+
+// port is that of the mail server which gets the act's message, or 0.
+func (a Act) port() int { return max(a.SMTP, a.LMTP) }
+
+// envelope gives the addresses of a message's sender and recipient: those of its
+// fields From and To, each of which holds one.
+func (a Act) envelope() (from, to string, err error) {
+	m, err := mail.ReadMessage(strings.NewReader(a.Text))
+	if err != nil {
+		return "", "", errors.New("its text is no message")
+	}
+	one := func(field string) (address string) {
+		list, wrong := m.Header.AddressList(field)
+		if wrong != nil || len(list) != 1 {
+			err = fmt.Errorf("its text has no field %s: with one address", field)
+			return ""
+		}
+		return list[0].Address
+	}
+	return one("From"), one("To"), err
 }
 
 //go:embed systems/*.toml
@@ -242,25 +268,55 @@ func (s *System) fault() *fault {
 			return f
 		}
 		ways := 0
-		for _, way := range []string{a.Command, a.Fork, a.File} {
-			if way != "" {
+		for _, way := range []bool{a.Command != "", a.Fork != "", a.SMTP != 0, a.LMTP != 0, a.File != ""} {
+			if way {
 				ways++
 			}
 		}
 		switch {
 		case ways != 1:
-			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command, a fork and a file", `write command = "...", fork = "...", or file = "..." and text = "..."`}
+			return &fault{"act", i, "name", "the act " + a.Name + " is not one of a command, a fork, a message and a file", `write command = "...", fork = "...", smtp = PORT or lmtp = PORT and text = "...", or file = "..." and text = "..."`}
+		case a.Text != "" && a.SMTP == 0 && a.LMTP == 0 && a.File == "":
+			return &fault{"act", i, "text", "the act " + a.Name + " puts its text nowhere", `write smtp = PORT, lmtp = PORT or file = "..." instead of the command, or leave it out`}
+		case a.SMTP != 0 || a.LMTP != 0:
+			if f := s.messageFault(i, a); f != nil {
+				return f
+			}
 		case a.File != "" && s.Workload != "queue":
 			return &fault{"act", i, "file", "what is done to a " + s.Workload + " is a command", `write command = "..."`}
-		case a.File != "" && !strings.Contains(a.Text, messageID("{id}")):
+		}
+		switch {
+		case (a.port() != 0 || a.File != "") && !strings.Contains(a.Text, messageID("{id}")):
 			return &fault{"act", i, "text", "the text of the act " + a.Name + " has no Message-ID by which its message is found", "write <{id}@...> in it"}
-		case a.File == "" && s.Workload != "lock" && !s.saysID(a):
+		case a.port() == 0 && a.File == "" && s.Workload != "lock" && !s.saysID(a):
 			key := "command"
 			if a.Fork != "" {
 				key = "fork"
 			}
 			return &fault{"act", i, key, "the act " + a.Name + " says no {id}, by which is seen what came of it", "write {id} in what it puts in; a daemon is a [[program]]"}
 		}
+	}
+	return nil
+}
+
+// messageFault finds what is wrong with an act that hands over a message.
+func (s *System) messageFault(number int, a Act) *fault {
+	key := "smtp"
+	if a.LMTP != 0 {
+		key = "lmtp"
+	}
+	_, _, err := a.envelope()
+	switch {
+	case s.Workload != "queue":
+		return &fault{"act", number, key, "what is done to a " + s.Workload + " is a command", `write command = "..."`}
+	case a.port() < 1 || a.port() > 65535:
+		return &fault{"act", number, key, fmt.Sprintf("there is no port %d", a.SMTP+a.LMTP), "write one from 1 to 65535"}
+	case a.port() == harness.MailPort:
+		return &fault{"act", number, key, "port 25 is that of the mail sink, to which programs deliver", "have the program listen on another one"}
+	case len(s.Programs) == 0:
+		return &fault{"act", number, key, "no program listens for the message of the act " + a.Name, "add the [[program]] that does"}
+	case err != nil:
+		return &fault{"act", number, "text", "the message of the act " + a.Name + " has no envelope: " + err.Error(), "begin it with From: and To:, one address each, and with Message-ID: <{id}@...>"}
 	}
 	return nil
 }

@@ -77,6 +77,9 @@ func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Re
 	if client && d.Verb == schedule.Start {
 		h.Add(d.Process, history.Invoke, "enqueue", actID(node, name), "")
 	}
+	if client && d.Verb == schedule.Send && slices.Contains(d.Names, actID(node, name)) {
+		h.Did(d.Process, "forward", actID(node, name))
+	}
 	if s.Version() == q.version {
 		return
 	}
@@ -160,11 +163,10 @@ func (q *systemQueue) Judge(e *harness.End) check.Verdict {
 			places[id] = append(places[id], q.place(name, e))
 		}
 	})
-	acts := q.acts(e.History)
 	v := check.JudgeMessages(q.Promise, check.Messages(q.acknowledged(e.History), places), q.misleading(e))
 	var more []check.Anomaly
 	if e.Bounded == "" {
-		more = failedAlone(acts)
+		more = q.failedAlone(e.History)
 	}
 	for _, p := range e.Down {
 		more = append(more, check.Anomaly{Kind: check.Stuck, Subject: p, Step: -1,
@@ -177,9 +179,9 @@ func (q *systemQueue) Judge(e *harness.End) check.Verdict {
 }
 
 // acknowledged adds what it means that a client has ended with 0: its message is
-// accepted, and nobody will call it again. So what it has delivered of it, or what
-// it has left in the background does later, is no more interrupted by a crash than
-// if it had been removed.
+// accepted, and nobody will call it again. So what it has delivered of it, or handed
+// to a mail server, or what it has left in the background does later, is no more
+// interrupted by a crash than if it had been removed.
 func (q *systemQueue) acknowledged(ops []history.Op) []history.Op {
 	var all []history.Op
 	delivered := map[string][]string{} // by id: the client's processes that did
@@ -200,7 +202,7 @@ func (q *systemQueue) acknowledged(ops []history.Op) []history.Op {
 				ok(process, "remove")
 			}
 			done[id] = true
-		case op.F != "deliver" || op.Type != history.OK || op.Value != id:
+		case op.F != "deliver" && op.F != "forward" || op.Type != history.OK || op.Value != id:
 		case done[id]:
 			ok(op.Process, "remove")
 		default:

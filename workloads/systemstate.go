@@ -9,6 +9,8 @@ import (
 
 	"screwtape/harness"
 	"screwtape/harness/check"
+	"screwtape/harness/history"
+	"screwtape/harness/schedule"
 	"screwtape/harness/share"
 )
 
@@ -30,7 +32,7 @@ func (s *systemState) Judge(e *harness.End) check.Verdict {
 	list := s.lost(e.Share, acts)
 	if e.Bounded == "" {
 		list = append(list, slices.DeleteFunc(waiting(e.History), func(a check.Anomaly) bool { return !s.isAct(a.Subject) })...)
-		list = append(list, failedAlone(acts)...)
+		list = append(list, s.failedAlone(e.History)...)
 	}
 	return verdict(list)
 }
@@ -67,13 +69,54 @@ func hasWord(text, word string) bool {
 	}), word)
 }
 
-// failedAlone finds commands that failed although no other that did, was killed,
-// or is still at it, was at it at the same time.
-func failedAlone(acts []*life) []check.Anomaly {
+// failedAlone finds acts that failed although no other that did, was killed, or is
+// still at it, was at it at the same time, no daemon was down, and none of all stood
+// still.
+func (s *system) failedAlone(ops []history.Op) []check.Anomaly {
 	var list []check.Anomaly
-	for _, l := range hindered(acts) {
-		list = append(list, check.Anomaly{Kind: check.Stuck, Subject: l.process, Step: l.step,
-			Explanation: fmt.Sprintf("%s failed (%s) although nobody was in its way", l.process, l.how)})
+	outages := s.outages(ops)
+	for _, l := range hindered(s.acts(ops)) {
+		if !slices.ContainsFunc(outages, l.overlaps) {
+			list = append(list, check.Anomaly{Kind: check.Stuck, Subject: l.process, Step: l.step,
+				Explanation: fmt.Sprintf("%s failed (%s) although nobody was in its way", l.process, l.how)})
+		}
+	}
+	return list
+}
+
+// outages are the spans of the history in which a daemon was down, or a daemon or an
+// act stood still.
+func (s *system) outages(ops []history.Op) []*life {
+	var list []*life
+	find := func(label string, daemon bool) {
+		var down *life
+		falls := func(at int) {
+			if down == nil {
+				down = &life{process: label, start: at, end: len(ops)}
+				list = append(list, down)
+			}
+		}
+		if slices.Contains(s.config.Late, label) {
+			falls(0)
+		}
+		for i, op := range ops {
+			switch {
+			case daemon && ends(op)(label), op.F == schedule.Pause && op.Value == label:
+				falls(i)
+			case (op.F == schedule.Start || op.F == schedule.Resume) && covers(op.Value, label) && down != nil:
+				down.end, down = i, nil
+			}
+		}
+	}
+	for _, node := range s.config.Nodes {
+		for _, p := range s.Programs {
+			if on(p.Nodes, node) {
+				find(node+"/"+p.Name, true)
+			}
+		}
+		for _, a := range s.Acts {
+			find(node+"/"+a.Name, false)
+		}
 	}
 	return list
 }

@@ -10,7 +10,7 @@ import (
 // so far, see package runner.
 func (c *command) newRunner() *cobra.Command {
 	return &cobra.Command{
-		Use:   "runner queue|inject|unshunt|show|lock|list|master|idle",
+		Use:   "runner queue|inject|send|unshunt|show|lock|list|master|idle",
 		Short: "Be one of the Mailman-style programs",
 		Long:  "Be one of the Mailman-style programs (docs/mailman.md).\n\n" + runner.Usage,
 		Example: `  screwtape runner queue --dir qfiles --queue out --until-empty

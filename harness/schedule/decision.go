@@ -58,10 +58,14 @@ const (
 	Resume    = "resume" // and goes on
 	Signal    = "signal" // an administrator sends the program the signal Names[0], such as "HUP" (a fault)
 	Exit      = "exit"   // a child ends, and its parent learns of it
+	// Send is what a process says on a connection to a mail server of its own
+	// node, or is told there, by whichever system call: Names[0] is its first
+	// word, or the message's id.
+	Send = "send"
 )
 
 // Verbs are all of these.
-var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, PowerLoss, Start, Alarm, Skew, Pause, Resume, Signal, Exit}
+var Verbs = []string{Deliver, Defer, Hangup, Wake, Crash, PowerLoss, Start, Alarm, Skew, Pause, Resume, Signal, Exit, Send}
 
 // Fault reports whether the decision is something going wrong, rather than
 // a program going on.

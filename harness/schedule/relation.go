@@ -287,7 +287,7 @@ func (r *relation) depend(a, b int) bool {
 }
 
 func compare(x, y *label, c Clock) bool {
-	if Program(x.Process) == Program(y.Process) || x.signals(y) || y.signals(x) {
+	if Program(x.Process) == Program(y.Process) || x.signals(y) || y.signals(x) || x.tells(y) || y.tells(x) {
 		return true
 	}
 	for resource := range x.Touches {
@@ -331,6 +331,13 @@ func (l *label) stamps() bool {
 // signals reports whether a step sends a signal to the other's process.
 func (l *label) signals(to *label) bool {
 	return l.Verb == "kill" && len(l.Names) > 0 && Program(l.Names[0]) == Program(to.Process)
+}
+
+// tells reports whether the other's process may go on by what a step sends: to whom
+// it goes is not known, but that it is of the same node.
+func (l *label) tells(to *label) bool {
+	node := func(process string) string { return process[:strings.IndexByte(process+"/", '/')] }
+	return l.Verb == Send && node(l.Process) == node(to.Process)
 }
 
 // relationText is a relation as it is written: the rest follows from that.
