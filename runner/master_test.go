@@ -331,6 +331,7 @@ func TestUsageOfOthers(t *testing.T) {
 		{"", "--discard"},
 		{"queue", "-until-empty"},
 		{"inject", "-message"},
+		{"send", "-lmtp"},
 		{"unshunt", "-discard"},
 		{"show", "show FILE"},
 		{"lock", "-section"},

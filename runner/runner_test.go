@@ -357,6 +357,7 @@ func TestUsage(t *testing.T) {
 	for _, args := range []string{
 		"", "nonsense", "queue --nonsense", "queue --profile 2.1.16", "queue --bugs nonsense", "queue rest",
 		"queue --profile 3.3.8 --save-bad=false", "inject --id m0 --message nonsense", "inject", "inject --id <m0>", "show",
+		"send --to a@x", "send text", "send --to a@x --port 0 text", "send --to a@x --port 65536 text",
 	} {
 		status, out, log := run(t, strings.Fields(args)...)
 		if status != 254 || out != "" || log == "" {

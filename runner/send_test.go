@@ -69,7 +69,4 @@ func TestSend(t *testing.T) {
 			}
 		})
 	}
-	if status, _, log := run(t, "send", "--to", "bart@example.org"); status != exitUsage || log == "" {
-		t.Errorf("without a text: status %d, log %q", status, log)
-	}
 }
