@@ -3,9 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,27 +17,20 @@ const listHelp = `list [flags] COMMAND
     add MEMBER      add a member (add_members)
     remove MEMBER   remove a member (remove_members)
     set KEY VALUE   set an attribute (config_list)
-    hold MESSAGE    keep a message for a person to decide on, and print its number
+    hold MESSAGE    keep a message for a person to decide on
     handle NUMBER   forget that one: it has been decided on
-    show            print the list's state (dumpdb)
-A change prints "done"; one that the list's state does not allow ends with status 3.`
-
-// listCommands are the arguments of each command.
-var listCommands = map[string][]string{
-	"new":    {},
-	"add":    {"MEMBER"},
-	"remove": {"MEMBER"},
-	"set":    {"KEY", "VALUE"},
-	"hold":   {"MESSAGE"},
-	"handle": {"NUMBER"},
-	"show":   {},
-}
+    show            print the list's state, without its lock (dumpdb)
+    requests        print what is held, with the list locked
+A change prints "done"; hold and handle print before they save anything which message
+it is about, as request:NUMBER:MESSAGE. One that the list's state does not allow ends with
+status 3, and a command that cannot read config.pck with 4, request.pck with 5.`
 
 // installedLock stands for a list's lock where an installation has it.
 const installedLock = "DIRECTORY/../../locks/NAME.lock"
 
 // listMain does one command on a list, as Mailman's programs in bin/ do: with
-// the list locked it reads the state, changes it and writes it.
+// the list locked it reads the state, changes it and writes it. Only show takes no
+// lock.
 func listMain(args []string) int {
 	fs := newFlags("list", listHelp)
 	dir := fs.String("dir", "/shared/lists/test", "the `directory` of the list, whose last part is its NAME")
@@ -51,12 +42,8 @@ func listMain(args []string) int {
 	if status, ok := parse(fs, args, 3); !ok {
 		return status
 	}
-	command := fs.Arg(0)
-	switch wants, known := listCommands[command]; {
-	case !known:
-		return misused(fs, "say which command: "+strings.Join(slices.Sorted(maps.Keys(listCommands)), ", "))
-	case fs.NArg() != 1+len(wants):
-		return misused(fs, "write "+strings.Join(append([]string{command}, wants...), " "))
+	if err := list.Check(fs.Args()); err != nil {
+		return misused(fs, err.Error())
 	}
 	p, err := profile.Get(*version)
 	if err == nil && !p.ListFiles {
@@ -77,16 +64,16 @@ func listMain(args []string) int {
 	}
 	l := list.Open(p, *dir, *lockFile, list.Lifetime, say)
 	prints := ""
-	switch command {
+	switch fs.Arg(0) {
 	case "show":
 		if err = l.Load(); err == nil {
 			prints = l.Show()
 		}
 	case "new":
 		err = create(l, *dir, *lockFile, *timeout)
-		prints = "done "
+		prints = "done"
 	default:
-		prints, err = change(l, fs.Args(), *preload, *timeout)
+		prints, err = locked(l, fs.Args(), *preload, *timeout)
 	}
 	if err != nil {
 		return listFailed(p, err)
@@ -116,8 +103,10 @@ func makeDirs(dir string) error {
 	return sys.Mkdir(dir, 0o2775)
 }
 
-// change does a command that changes the list, and gives what it prints.
-func change(l *list.List, command []string, preload bool, timeout time.Duration) (prints string, err error) {
+// locked does a command for which the list is locked, and gives what it prints when all
+// is done. What a command is about it says before it saves: that is known of it also if
+// it dies then, and one that has not said it has not changed anything.
+func locked(l *list.List, command []string, preload bool, timeout time.Duration) (prints string, err error) {
 	if preload {
 		if err := l.Load(); err != nil {
 			return "", err
@@ -127,14 +116,26 @@ func change(l *list.List, command []string, preload bool, timeout time.Duration)
 		return "", err
 	}
 	defer l.Unlock()
-	if prints, err = l.Do(command); err != nil {
+	if command[0] == "requests" {
+		return l.Requests()
+	}
+	about, err := l.Do(command)
+	if err != nil {
 		return "", err
 	}
-	return "done " + prints, l.Save()
+	if about != "" {
+		sys.Stdout.Write([]byte("about " + about + "\n"))
+	}
+	return "done", l.Save()
 }
 
-// exitRefused is the status of a command that the list's state does not allow.
-const exitRefused = 3
+// What a command of a list ends with, other than 0 and what an error ends every
+// program with.
+const (
+	exitRefused    = 3 // the list's state does not allow it
+	exitNoState    = 4 // config.pck and what takes its place cannot be read
+	exitNoRequests = 5 // request.pck cannot be read
+)
 
 func listFailed(p profile.Profile, err error) int {
 	for _, refusal := range []error{list.ErrExists, list.ErrMember, list.ErrNoMember, list.ErrNoRequest} {
@@ -143,5 +144,12 @@ func listFailed(p profile.Profile, err error) int {
 			return exitRefused
 		}
 	}
-	return die(p, err)
+	status := die(p, err)
+	switch {
+	case errors.Is(err, list.ErrNoState):
+		return exitNoState
+	case errors.Is(err, list.ErrRequests):
+		return exitNoRequests
+	}
+	return status
 }

@@ -21,7 +21,7 @@ func TestListByHand(t *testing.T) {
 	for _, line := range lines {
 		command, says, _ := strings.Cut(line[1], "#")
 		_, out, log := run(t, strings.Fields(strings.ReplaceAll(command, "lists/", dir+"/lists/"))...)
-		if got := strings.TrimSpace(out + log); got != strings.TrimSpace(says) {
+		if got := strings.ReplaceAll(strings.TrimSpace(out+log), "\n", "; "); got != strings.TrimSpace(says) {
 			t.Errorf("%s: prints %q", line[0], got)
 		}
 	}
@@ -36,11 +36,11 @@ func TestListNew(t *testing.T) {
 		args, says string
 		status     int
 	}{
-		{"show", "giving up\n", 1},
-		{"new --timeout 1s", "done \n", 0},
+		{"show", "giving up\n", exitNoState},
+		{"new --timeout 1s", "done\n", 0},
 		{"new", "List already exists\n", exitRefused},
-		{"add -- --odd", "done \n", 0},
-		{"show", "state --odd=in internal_name=test next_request_id=1\n", 0},
+		{"add -- --odd", "done\n", 0},
+		{"show", "state member:--odd attribute:internal_name:test attribute:next_request_id:1\n", 0},
 	} {
 		status, out, log := run(t, append([]string{"list", "--dir", dir + "/lists/test"}, strings.Fields(c.args)...)...)
 		if status != c.status || !strings.HasSuffix(out+log, c.says) {

@@ -209,7 +209,7 @@ func events(data []byte) []string {
 // has come to rest every interval is over.
 func (b *Bounces) Judge(e *harness.End) check.Verdict {
 	final, found := finalList(e)
-	if unreadable(found) {
+	if unreadable(found, "config.pck") {
 		return verdict(found)
 	}
 	places := map[string][]string{}
@@ -231,7 +231,7 @@ func (b *Bounces) Judge(e *harness.End) check.Verdict {
 	if e.Bounded == "" {
 		for i := range b.config.Messages {
 			id := "m" + strconv.Itoa(i)
-			if n, _ := strconv.Atoi(final[list.Bounces(id)]); n != 1 {
+			if n, _ := strconv.Atoi(final.values[anAttribute+" "+list.Bounces(id)]); n != 1 {
 				found = append(found, miscounted(id, n, places[id]))
 			}
 		}

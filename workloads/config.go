@@ -2,7 +2,6 @@ package workloads
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -27,8 +26,8 @@ type Config struct{ config ConfigConfig }
 type ConfigConfig struct {
 	Profile string
 	Nodes   []string
-	// Clients are the commands, each NODE:COMMAND[:ARGUMENT...]:
-	// "a:add:x", "b:set:description:new", "b:show".
+	// Clients are the commands, each NODE:COMMAND[:ARGUMENT...]: "a:add:x",
+	// "b:set:description:new", "b:show".
 	Clients []string
 	Locks   string        // shared, local or none
 	Promise string        // one of configPromises
@@ -104,6 +103,9 @@ func NewConfig(c ConfigConfig) (*harness.Test, error) {
 		words := strings.Split(text, ":")
 		if len(words) < 2 || !slices.Contains(c.Nodes, words[0]) {
 			return nil, about("clients", fmt.Errorf("%q is no client; write NODE:COMMAND:ARGUMENT, such as a:add:x, with one of the nodes %s", text, strings.Join(c.Nodes, " ")))
+		}
+		if err := list.Check(words[1:]); err != nil {
+			return nil, about("clients", fmt.Errorf("%q is no client: %w", text, err))
 		}
 		args := []string{"list", "--dir", "/shared/" + listDir, "--lock", lockFile, "--profile", c.Profile, "--timeout", c.Timeout.String(), "--bugs", c.Bugs}
 		if c.Preload {
@@ -200,8 +202,10 @@ func noteList(name string, data []byte) string {
 // been.
 func (c *Config) Judge(e *harness.End) check.Verdict {
 	final, found := finalList(e)
-	if !unreadable(found) {
-		found = append(found, c.lostUpdates(e, final)...)
+	acts := listActs(e)
+	found = append(found, damageSeen(acts)...)
+	for _, r := range listRegisters(acts, final) {
+		found = append(found, r.lost()...)
 	}
 	if e.Bounded == "" {
 		found = append(found, waiting(e.History)...)
@@ -225,200 +229,4 @@ func withoutStranded(found []check.Anomaly) (broken, stranded []check.Anomaly) {
 		}
 	}
 	return broken, stranded
-}
-
-// unreadable reports whether the list's state is damaged, so that nothing is to be
-// said of what it has.
-func unreadable(found []check.Anomaly) bool {
-	return slices.ContainsFunc(found, func(a check.Anomaly) bool { return a.Kind == check.CorruptState })
-}
-
-// finalList is what the list has in the end, and what is wrong with its files.
-func finalList(e *harness.End) (final map[string]string, found []check.Anomaly) {
-	final = map[string]string{}
-	e.Share.Walk("/shared/"+listDir, func(name string, entry share.Entry) {
-		data, _ := e.Share.ReadFile("/shared/" + listDir + "/" + name)
-		switch {
-		case strings.Contains(name, ".tmp"):
-			found = append(found, check.Anomaly{Kind: check.Stranded, Subject: name, Step: -1,
-				Explanation: name + " is left, which nothing will pick up"})
-		case name == "config.pck" || name == "config.pck.last" || name == "request.pck":
-			state, err := list.Decode(data)
-			if err != nil {
-				found = append(found, corrupt(name, "cannot be read: "+err.Error()))
-			}
-			switch name {
-			case "config.pck":
-				values(state, final)
-			case "request.pck":
-				for id := range state {
-					final[state.Attribute(id)] = "held"
-				}
-			}
-		}
-	})
-	if _, err := e.Share.ReadFile("/shared/" + listDir + "/config.pck"); err != nil {
-		found = append(found, corrupt("config.pck", "is missing"))
-	}
-	return final, found
-}
-
-func corrupt(name, what string) check.Anomaly {
-	return check.Anomaly{Kind: check.CorruptState, Subject: name, Step: -1, Explanation: name + " " + what}
-}
-
-// values puts what a state has under each key into final.
-func values(s list.State, final map[string]string) {
-	for _, m := range s.Members() {
-		final[m] = "in"
-	}
-	for key := range s {
-		if key != "members" {
-			final[key] = s.Attribute(key)
-		}
-	}
-}
-
-// lostUpdates judges each key that a client wrote.
-func (c *Config) lostUpdates(e *harness.End, final map[string]string) []check.Anomaly {
-	keys, ops := c.registers(e)
-	var found []check.Anomaly
-	for _, key := range keys {
-		last := lastRead(final, key)
-		all := append(ops[key], last)
-		lost, unique := registerLost(valueOf(initialValues, key), all)
-		if !unique && !linearizable(valueOf(initialValues, key), all) {
-			lost = "what was done to it, and seen, fits no order"
-		}
-		if lost != "" {
-			found = append(found, check.Anomaly{Kind: check.LostUpdate, Subject: key, Step: -1,
-				Explanation: fmt.Sprintf("%s is %q in the end: %s", key, last.value, lost)})
-		}
-	}
-	return found
-}
-
-// lastRead is what somebody sees of a key who looks when all is over.
-func lastRead(final map[string]string, key string) regOp {
-	return regOp{who: "the list in the end", value: valueOf(final, key), call: 1 << 40, ret: 1<<40 + 1}
-}
-
-var initialValues = map[string]string{initialMember: "in"}
-
-// valueOf is what a key has; one that is not there is "out".
-func valueOf(values map[string]string, key string) string {
-	if v, ok := values[key]; ok {
-		return v
-	}
-	return "out"
-}
-
-// registers takes the history apart by the keys that clients wrote: each write
-// lasts from its client's start to its end, and for ever if it is not known
-// whether it was done.
-func (c *Config) registers(e *harness.End) (keys []string, ops map[string][]regOp) {
-	ops = map[string][]regOp{}
-	var shown []regOp
-	requests := requestsHeld(e)
-	began := map[string]history.Op{}
-	finish := func(o history.Op, ret int) {
-		words := append([]string{o.F}, strings.Fields(o.Value)...)
-		op := regOp{who: o.Process + "'s " + strings.Join(words, " "), write: true, call: 2 * o.Index, ret: ret}
-		switch key, value := writes(words); {
-		case o.F == "show" && ret != forever:
-			op.write = false
-			shown = append(shown, op)
-		case o.F == "handle": // who held it has written its key before, or may yet
-			op.value = "out"
-			for _, message := range requests[o.Value] {
-				ops[message] = append(ops[message], op)
-			}
-		case key != "":
-			op.value = value
-			ops[key] = append(ops[key], op)
-			if !slices.Contains(keys, key) {
-				keys = append(keys, key)
-			}
-		}
-		delete(began, o.Process)
-	}
-	for _, o := range e.History {
-		b, running := began[o.Process]
-		switch {
-		case o.Type == history.Invoke:
-			began[o.Process] = o
-		case o.F != "exit" || !running:
-		case o.Value == "exit 0":
-			finish(b, 2*o.Index+1)
-		case o.Value == "exit 3": // refused: nothing was changed
-			delete(began, o.Process)
-		default:
-			finish(b, forever)
-		}
-	}
-	for _, p := range slices.Sorted(maps.Keys(began)) {
-		finish(began[p], forever)
-	}
-	c.addReads(e, shown, keys, ops)
-	return keys, ops
-}
-
-// writes is which key a command writes, and what.
-func writes(words []string) (key, value string) {
-	switch {
-	case words[0] == "add":
-		return words[1], "in"
-	case words[0] == "remove":
-		return words[1], "out"
-	case words[0] == "set":
-		return words[1], words[2]
-	case words[0] == "hold":
-		return words[1], "held"
-	}
-	return "", ""
-}
-
-// requestsHeld is which messages were held under each number, as who held them printed it:
-// more than one where a number was given twice.
-func requestsHeld(e *harness.End) map[string][]string {
-	message := map[string]string{} // of each process that holds one
-	for _, o := range e.History {
-		if o.Type == history.Invoke && o.F == "hold" {
-			message[o.Process] = o.Value
-		}
-	}
-	requests := map[string][]string{}
-	for _, l := range e.Logs {
-		id, ok := strings.CutPrefix(l.Text, "done ")
-		if m, holds := message[l.Process]; ok && holds {
-			requests[id] = append(requests[id], m)
-		}
-	}
-	return requests
-}
-
-// addReads adds to each key what every show printed of it. It prints config.pck,
-// and so nothing of what is held.
-func (c *Config) addReads(e *harness.End, shown []regOp, keys []string, ops map[string][]regOp) {
-	for _, s := range shown {
-		process, _, _ := strings.Cut(s.who, "'s ")
-		for _, l := range e.Logs {
-			text, ok := strings.CutPrefix(l.Text, "state ")
-			if l.Process != process || !ok {
-				continue
-			}
-			seen := map[string]string{}
-			for _, word := range strings.Fields(text) {
-				key, value, _ := strings.Cut(word, "=")
-				seen[key] = value
-			}
-			for _, key := range keys {
-				if slices.ContainsFunc(ops[key], func(o regOp) bool { return o.value == "held" }) {
-					continue
-				}
-				s.value = valueOf(seen, key)
-				ops[key] = append(ops[key], s)
-			}
-		}
-	}
 }

@@ -2,8 +2,10 @@ package workloads
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"strconv"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"screwtape/harness/check"
 )
@@ -48,10 +50,9 @@ func TestConfigLocks(t *testing.T) {
 
 // The linear-time checker of registers and the model agree on random histories.
 func TestRegisterCheckersAgree(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	broken := 0
+	histories, broken := rapid.Custom(drawRegister), 0
 	for n := range 5000 {
-		ops := randomRegister(r)
+		ops := histories.Example(n)
 		lost, ok := registerLost("0", ops)
 		if !ok {
 			t.Fatalf("history %d: values that are all different are said not to be: %v", n, ops)
@@ -68,22 +69,32 @@ func TestRegisterCheckersAgree(t *testing.T) {
 	}
 }
 
-// randomRegister is a few operations at random moments, that write different
-// values, and read any.
-func randomRegister(r *rand.Rand) []regOp {
-	n := 2 + r.IntN(5)
-	times := r.Perm(2 * n)
+// drawRegister draws a few operations at random moments, that write different values,
+// some of them only where they have found another, and read any.
+func drawRegister(r *rapid.T) []regOp {
+	n := rapid.IntRange(2, 6).Draw(r, "operations")
+	times := make([]int, 2*n)
+	for i := range times {
+		times[i] = i
+	}
+	times = rapid.Permutation(times).Draw(r, "moments")
+	any := rapid.Map(rapid.IntRange(0, n), strconv.Itoa)
 	var ops []regOp
 	for i := range n {
-		o := regOp{who: fmt.Sprint("op ", i), call: times[2*i], ret: times[2*i+1]}
-		o.call, o.ret = min(o.call, o.ret), max(o.call, o.ret)
-		if r.IntN(2) == 0 {
-			o.write, o.value = true, fmt.Sprint(i+1)
-		} else {
-			o.value = fmt.Sprint(r.IntN(n + 1))
-		}
-		if r.IntN(6) == 0 {
+		o := regOp{who: fmt.Sprint("op ", i), call: min(times[2*i], times[2*i+1]), ret: max(times[2*i], times[2*i+1])}
+		if rapid.IntRange(0, 5).Draw(r, "open") == 0 {
 			o.ret = forever
+		}
+		switch o.value = strconv.Itoa(i + 1); rapid.SampledFrom([]string{"write", "write", "replace", "read", "read", "read"}).Draw(r, "kind") {
+		case "write":
+			o.write = true
+		case "replace":
+			o.write = true
+			if o.ret != forever {
+				o.found = any.Draw(r, "found")
+			}
+		case "read":
+			o.value = any.Draw(r, "seen")
 		}
 		ops = append(ops, o)
 	}

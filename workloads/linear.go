@@ -53,17 +53,17 @@ func holders(e *harness.End, lock string) (porcupine.Model, []check.Object) {
 	return holderModel, []check.Object{{Name: lock, Operations: holderOperations(e.History, lock)}}
 }
 
-// Objects are the keys of the list that were written. They do not begin alike,
-// so each begins with a write.
+// Objects are the registers of the list. They do not begin alike, so each begins with
+// a write.
 func (c *Config) Objects(e *harness.End) (porcupine.Model, []check.Object) {
 	final, _ := finalList(e)
-	keys, ops := c.registers(e)
 	clients := check.Clients(e.History)
 	var list []check.Object
-	for _, key := range keys {
-		begin := regOp{who: "the beginning: " + valueOf(initialValues, key), write: true, value: valueOf(initialValues, key), call: -2, ret: -1}
-		object := check.Object{Name: key}
-		for _, o := range slices.Concat([]regOp{begin}, ops[key], []regOp{lastRead(final, key)}) {
+	for _, r := range listRegisters(listActs(e), final) {
+		initial := valueOf(initialValues, r.key)
+		begin := regOp{who: "the beginning: " + initial, write: true, value: initial, call: -2, ret: -1}
+		object := check.Object{Name: r.key}
+		for _, o := range append([]regOp{begin}, r.ops...) {
 			who, _, _ := strings.Cut(o.who, "'s ")
 			client := slices.Index(clients, who)
 			if client < 0 {

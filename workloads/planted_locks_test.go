@@ -76,7 +76,10 @@ var listPlantings = map[string]listPlanting{
 	"rename-to-last":     addKill,
 	"requests-in-place":  holdKill,
 	"requests-not-saved": twoHold,
-	"save-in-place":      addKill,
+	"requests-unlink-first": {"two clients of a node that each hold a message, one of another that looks, local locks", func(c *ConfigConfig) {
+		c.Locks, c.Clients = "local", []string{"a:requests", "b:hold:m0", "b:hold:m1"}
+	}},
+	"save-in-place": addKill,
 	"stamp-after-load": {"three clients that read the list before they lock it", func(c *ConfigConfig) {
 		c.Preload, c.Nodes, c.Clients = true, []string{"a", "b", "c"}, []string{"a:add:x", "b:add:y", "c:add:first"}
 	}},

@@ -40,7 +40,7 @@ func (q *Queue) judgeList(e *harness.End, v check.Verdict) check.Verdict {
 	if len(broken) > 0 {
 		v.Verdict, v.Anomalies = check.Invalid, append(v.Anomalies, broken...)
 	}
-	if posts, _ := strconv.Atoi(final[list.Posts]); !unreadable(broken) && posts < q.posts {
+	if posts, _ := strconv.Atoi(final.values[anAttribute+" "+list.Posts]); !unreadable(broken, "config.pck") && posts < q.posts {
 		v.Verdict = check.Invalid
 		v.Anomalies = append(v.Anomalies, check.Anomaly{Kind: check.LostUpdate, Subject: "config.pck", Step: -1,
 			Explanation: fmt.Sprintf("the list counts %d posts; incoming runners have saved it %d times, each time with one more", posts, q.posts)})

@@ -13,6 +13,7 @@ var Bugs = []profile.Bug{
 	{Name: "rename-to-last", Does: "config.pck is renamed to config.pck.last, and missing for a moment", Shows: "corrupt-state", Needs: "crash"},
 	{Name: "requests-in-place", Does: "request.pck is written over instead of replaced", Shows: "corrupt-state", Needs: "hold, crash"},
 	{Name: "requests-not-saved", Does: "the requests are not written", Shows: "lost-update", Needs: "hold"},
+	{Name: "requests-unlink-first", Does: "request.pck is removed before the list is saved, and put there anew after that", Shows: "lost-update", Needs: "hold, twice, and requests, with local locks"},
 	{Name: "save-in-place", Does: "config.pck is written over instead of replaced", Shows: "corrupt-state", Needs: "crash"},
 	{Name: "stamp-after-load", Does: "the state counts as read when the reading is done, not when it began (LP 266464; in 2.1.15 it is so)", Shows: "lost-update", Needs: "preload, a third client"},
 	{Name: "unlink-first", Does: "config.pck is removed before the new one is put in its place", Shows: "corrupt-state", Needs: "crash"},

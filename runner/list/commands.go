@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"screwtape/runner/pickle"
 	"screwtape/runner/sys"
@@ -20,48 +21,78 @@ var (
 	ErrNoRequest = errors.New("No such request")
 )
 
-// Do changes the state as a command says: add MEMBER, remove MEMBER, set KEY
-// VALUE, hold MESSAGE, handle ID. It gives what the command prints, or the error
-// with which it is refused.
+// ErrRequests is that of a request.pck that cannot be read.
+var ErrRequests = errors.New("request.pck is damaged")
+
+// arguments are those of each command, with blanks.
+var arguments = map[string]string{
+	"new": "", "add": "MEMBER", "remove": "MEMBER", "set": "KEY VALUE", "hold": "MESSAGE", "handle": "NUMBER", "show": "", "requests": "",
+}
+
+// kept are the keys that are no attributes for set: the list keeps them itself.
+var kept = []string{keyMembers, NextRequest}
+
+// Check says what is wrong with a command, as far as that can be told without the
+// list.
+func Check(command []string) error {
+	if len(command) == 0 {
+		command = []string{""}
+	}
+	wants, known := arguments[command[0]]
+	switch {
+	case !known:
+		return fmt.Errorf("no command %q; there are %s", command[0], strings.Join(slices.Sorted(maps.Keys(arguments)), ", "))
+	case len(strings.Fields(wants)) != len(command)-1:
+		return fmt.Errorf("%s needs other arguments; write %s", command[0], strings.TrimSpace(command[0]+" "+wants))
+	}
+	for _, word := range command[1:] {
+		if word == "" || strings.ContainsFunc(word, unicode.IsSpace) {
+			return fmt.Errorf("%s: %q is no word", command[0], word)
+		}
+	}
+	if command[0] == "set" && slices.Contains(kept, command[1]) {
+		return fmt.Errorf("set: %s is no attribute; the list keeps it itself", command[1])
+	}
+	return nil
+}
+
+// Do changes the state as a command that changes something says, for which Check
+// has found nothing. It gives what the command says of itself before it saves that,
+// "" if it has nothing to say, or the error with which it is refused.
 func (l *List) Do(command []string) (string, error) {
-	args := append(slices.Clone(command), "", "", "")
-	switch members := l.State.Members(); args[0] {
+	switch members := l.State.Members(); command[0] {
 	case "add":
-		if slices.Contains(members, args[1]) {
+		if slices.Contains(members, command[1]) {
 			return "", ErrMember
 		}
-		l.State.setMembers(append(members, args[1]))
+		l.State.setMembers(append(members, command[1]))
 	case "remove":
-		if !slices.Contains(members, args[1]) {
+		if !slices.Contains(members, command[1]) {
 			return "", ErrNoMember
 		}
-		l.State.setMembers(slices.DeleteFunc(members, func(m string) bool { return m == args[1] }))
+		l.State.setMembers(slices.DeleteFunc(members, func(m string) bool { return m == command[1] }))
 	case "set":
-		l.State[args[1]] = args[2]
+		l.State[command[1]] = command[2]
 	case "hold":
-		return l.hold(args[1])
+		return l.hold(command[1])
 	case "handle":
-		return "", l.handle(args[1])
-	default:
-		return "", fmt.Errorf("no command %q; there are add, remove, set, hold, handle and show", args[0])
+		return l.handle(command[1])
 	}
 	return "", nil
 }
 
-// Show is the state of config.pck on one line: each member, then each attribute.
-func (l *List) Show() string {
-	var b strings.Builder
-	b.WriteString("state")
-	for _, m := range l.State.Members() {
-		b.WriteString(" " + m + "=in")
-	}
-	for _, key := range slices.Sorted(maps.Keys(l.State)) {
-		if key != "members" {
-			fmt.Fprintf(&b, " %s=%s", key, l.State.Attribute(key))
-		}
-	}
-	return b.String()
+// Show is the state of config.pck on one line, after the word state.
+func (l *List) Show() string { return stateLine(l.State.Words()) }
+
+// Requests reads request.pck, and gives what is held on one line, after the word
+// state. The list must be locked, as for every command that has to do with requests:
+// that the original locks it also to look at them is assumed.
+func (l *List) Requests() (string, error) {
+	err := l.openRequests()
+	return stateLine(RequestWords(l.requests)), err
 }
+
+func stateLine(words []string) string { return strings.Join(append([]string{"state"}, words...), " ") }
 
 // hold keeps a message for a person to decide on. Its number comes from the
 // list's state.
@@ -69,24 +100,26 @@ func (l *List) hold(message string) (string, error) {
 	if err := l.openRequests(); err != nil {
 		return "", err
 	}
-	n, _ := l.State["next_request_id"].(int64)
+	n, _ := l.State[NextRequest].(int64)
 	if !l.has("id-not-advanced") {
-		l.State["next_request_id"] = n + 1
+		l.State[NextRequest] = n + 1
 	}
 	id := strconv.FormatInt(n, 10)
 	l.requests[id] = message
-	return id, nil
+	return requestWord(id, message), nil
 }
 
-func (l *List) handle(id string) error {
+// handle has decided on the message with that number.
+func (l *List) handle(id string) (string, error) {
 	if err := l.openRequests(); err != nil {
-		return err
+		return "", err
 	}
-	if _, ok := l.requests[id]; !ok {
-		return ErrNoRequest
+	message, ok := l.requests[id]
+	if !ok {
+		return "", ErrNoRequest
 	}
 	delete(l.requests, id)
-	return nil
+	return requestWord(id, message), nil
 }
 
 // openRequests reads request.pck, which need not be there.
@@ -99,11 +132,10 @@ func (l *List) openRequests() error {
 	if err != nil {
 		return err
 	}
-	requests, err := Decode(data)
-	for id := range requests {
-		l.requests[id] = requests.Attribute(id)
+	if l.requests, err = DecodeRequests(data); err != nil {
+		return fmt.Errorf("%w: %w", ErrRequests, err)
 	}
-	return err
+	return nil
 }
 
 // saveRequests writes request.pck. The name of what it writes first has nothing

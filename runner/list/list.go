@@ -181,6 +181,9 @@ func (l *List) Save() error {
 			return err
 		}
 	}
+	if l.requests != nil && l.has("requests-unlink-first") {
+		sys.Unlink(l.file("request.pck"))
+	}
 	err := l.save()
 	if l.requests != nil && !l.has("requests-not-saved") {
 		// Whatever became of the state.

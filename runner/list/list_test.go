@@ -94,14 +94,11 @@ func TestCommands(t *testing.T) {
 	if err := l.Load(); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := l.Show(), "state x=in description=new internal_name=test next_request_id=3"; got != want {
+	if got, want := l.Show(), "state member:x attribute:description:new attribute:internal_name:test attribute:next_request_id:3"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if err := l.openRequests(); err != nil || len(l.requests) != 1 || l.requests["2"] != "m1" {
-		t.Errorf("requests %v, %v", l.requests, err)
-	}
-	if _, err := l.Do([]string{"dance"}); err == nil || !strings.Contains(err.Error(), "handle") {
-		t.Errorf("error %v does not say what there is", err)
+	if got, err := l.Requests(); err != nil || got != "state request:2:m1" {
+		t.Errorf("requests %q, %v", got, err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	ogorek "github.com/kisielk/og-rek"
@@ -19,7 +20,7 @@ type State pickle.Metadata
 
 // NewState is the state of a list that has just been made.
 func NewState(name string, members ...string) State {
-	s := State{"internal_name": name, "next_request_id": int64(1)}
+	s := State{"internal_name": name, NextRequest: int64(1)}
 	s.setMembers(members)
 	return s
 }
@@ -27,7 +28,7 @@ func NewState(name string, members ...string) State {
 // Members are the list's members, sorted.
 func (s State) Members() []string {
 	var list []string
-	items, _ := s["members"].([]any)
+	items, _ := s[keyMembers].([]any)
 	for _, item := range items {
 		if m, ok := item.(string); ok {
 			list = append(list, m)
@@ -54,8 +55,12 @@ func (s State) CountBounce(address string) {
 // Bounces is the key of the number of bounces from an address.
 func Bounces(address string) string { return "bounces/" + address }
 
-// Posts is the key of the number of messages that were sent to the list.
-const Posts = "post_id"
+// Keys of a state that programs change by themselves.
+const (
+	keyMembers  = "members"
+	Posts       = "post_id"         // the number of messages that were sent to the list
+	NextRequest = "next_request_id" // the number that the next request will have
+)
 
 func (s State) setMembers(members []string) {
 	slices.Sort(members)
@@ -63,7 +68,7 @@ func (s State) setMembers(members []string) {
 	for _, m := range members {
 		items = append(items, m)
 	}
-	s["members"] = items
+	s[keyMembers] = items
 }
 
 // Attribute is the value of a key as text, "" if there is none.
@@ -74,11 +79,48 @@ func (s State) Attribute(key string) string {
 	return ""
 }
 
+// Words tell what the state has, a word for each member, member:NAME, and then for
+// each attribute, attribute:KEY:VALUE.
+func (s State) Words() []string {
+	var words []string
+	for _, m := range s.Members() {
+		words = append(words, "member:"+m)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s)) {
+		if key != keyMembers {
+			words = append(words, "attribute:"+key+":"+s.Attribute(key))
+		}
+	}
+	return words
+}
+
+// RequestWords tell which requests there are, each in a word request:ID:MESSAGE.
+func RequestWords(requests map[string]string) []string {
+	var words []string
+	for _, id := range slices.Sorted(maps.Keys(requests)) {
+		words = append(words, requestWord(id, requests[id]))
+	}
+	return words
+}
+
+func requestWord(id, message string) string { return "request:" + id + ":" + message }
+
 // Encode gives the pickle.
 func (s State) Encode() ([]byte, error) { return pickle.EncodeMetadata(pickle.Metadata(s)) }
 
 // errDamaged is what a file that holds no state is.
 var errDamaged = errors.New("bad pickle data")
+
+// DecodeRequests reads request.pck: messages by their numbers. Errors are those of
+// Decode.
+func DecodeRequests(data []byte) (map[string]string, error) {
+	state, err := Decode(data)
+	requests := map[string]string{}
+	for id := range state {
+		requests[id] = state.Attribute(id)
+	}
+	return requests, err
+}
 
 // Decode reads a pickle. One that is cut off is pickle.ErrTruncated.
 func Decode(data []byte) (s State, err error) {
