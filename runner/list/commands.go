@@ -43,7 +43,7 @@ func Check(command []string) error {
 	case !known:
 		return fmt.Errorf("no command %q; there are %s", command[0], strings.Join(slices.Sorted(maps.Keys(arguments)), ", "))
 	case len(strings.Fields(wants)) != len(command)-1:
-		return fmt.Errorf("%s needs other arguments; write %s", command[0], strings.TrimSpace(command[0]+" "+wants))
+		return fmt.Errorf("write %s", strings.TrimSpace(command[0]+" "+wants))
 	}
 	for _, word := range command[1:] {
 		if word == "" || strings.ContainsFunc(word, unicode.IsSpace) {
