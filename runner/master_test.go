@@ -137,6 +137,16 @@ func kids(master int) []string {
 	return strings.Fields(string(text))
 }
 
+// runners waits until a master has its two runners.
+func (s *site) runners(master int) (list []string) {
+	s.Helper()
+	s.await("the master has two runners", func() bool {
+		list = kids(master)
+		return len(list) == 2
+	})
+	return list
+}
+
 // The life of a master of 2.1: the second start is refused, with the status of
 // success; -s does nothing to a master that lives; a stop leaves the pid file.
 func TestMaster(t *testing.T) {
@@ -177,11 +187,7 @@ func TestMasterQueues(t *testing.T) {
 	t.Parallel()
 	for version, queues := range map[string]string{"2.1.39": "in:0 in:1 out:0 out:1 retry:0 retry:1", "3.3.8": "in:0 in:1 pipeline:0 pipeline:1 out:0 out:1 retry:0 retry:1"} {
 		s := newSite(t)
-		cmd := s.command("--profile", version, "--locks", s.dir+"/locks", "--runners", "2", "--queues", "all", "start")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		go cmd.Wait() // 3.3.8's is the master itself
+		s.run("--profile", version, "--locks", s.dir+"/locks", "--runners", "2", "--queues", "all", "start")
 		pid := s.master(map[string]string{"2.1.39": "master-qrunner.pid", "3.3.8": "master.pid"}[version], 0)
 		started := func() (list []string) {
 			for _, kid := range kids(pid) {
@@ -207,11 +213,8 @@ func TestMasterRestart(t *testing.T) {
 	s := newSite(t)
 	s.run("--runners", "2", "start")
 	pid := s.master("master-qrunner.pid", 0)
-	if got := kids(pid); len(got) != 2 {
-		t.Fatalf("the master has started %v, want two runners", got)
-	}
 	for range 2 {
-		before := kids(pid)
+		before := s.runners(pid)
 		s.await("the runners are others", func() bool {
 			s.run("restart") // again: one that has just been started does not take it for a restart yet
 			time.Sleep(100 * time.Millisecond)
@@ -229,13 +232,9 @@ func TestMasterRestart(t *testing.T) {
 func TestMasterRestart3(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	cmd := s.command("--profile", "3.3.8", "--runners", "2", "start")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go cmd.Wait() // it is the master itself
+	s.run("--profile", "3.3.8", "--runners", "2", "start")
 	pid := s.master("master.pid", 0)
-	before := kids(pid)
+	before := s.runners(pid)
 	s.await("the runners are others", func() bool {
 		s.run("--profile", "3.3.8", "restart") // again: see TestMasterRestart
 		time.Sleep(100 * time.Millisecond)
@@ -253,7 +252,7 @@ func TestMasterReopen(t *testing.T) {
 	s := newSite(t)
 	s.run("--runners", "2", "start")
 	pid := s.master("master-qrunner.pid", 0)
-	before := kids(pid)
+	before := s.runners(pid)
 	for _, kid := range before {
 		s.await("the runner takes no harm from SIGHUP", func() bool {
 			status, _ := os.ReadFile("/proc/" + kid + "/status")
@@ -270,6 +269,59 @@ func TestMasterReopen(t *testing.T) {
 	}
 	s.run("stop")
 	s.awaitGone(pid)
+}
+
+// A start that does not get the lock says whose it is, and what might help.
+func TestMasterRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive, dead := strconv.Itoa(s.group), "9999999"
+	for _, c := range []struct {
+		version, flags string
+		host, pid      string // of the lock's holder; "" is an empty lock
+		status         int
+		says           string
+	}{
+		{"2.1.15", "", host, alive, 0, "another master is already running"},
+		{"2.1.15", "", host, dead, 0, "stale. Re-run with -s"},
+		{"2.1.15", "", "elsewhere", alive, 0, "host elsewhere may have it. If you know that it is stale, re-run with -s"},
+		{"2.1.39", "-s", "elsewhere", alive, 0, "host elsewhere may have it. If you know that it is stale, re-run with -s"},
+		{"2.1.39", "-s", host, alive, 0, "another master is already running"},
+		{"2.1.39", "", "", "", 1, "the lock names nobody"},
+		{"2.1.39", "-s", "", "", 1, "the lock names nobody"},
+		{"2.1.15", "-s", "", "", 1, "the lock names nobody"},
+		{"3.3.8", "", host, alive, 2, "already running"},
+		{"3.3.8", "", host, dead, 2, "did not exit cleanly the last time. Try --force"},
+		{"3.3.8", "", "elsewhere", alive, 2, "did not exit cleanly the last time. Try --force"},
+		{"3.3.8", "--force", host, alive, 2, "already running"},
+		{"3.3.8", "--direct", host, alive, 1, "another master is already running"},
+		{"3.3.8", "--direct", host, dead, 1, "stale. Re-run with --force"},
+		{"3.3.8", "--direct", "elsewhere", alive, 1, "host elsewhere may have it. If it is stale, remove it by hand"},
+	} {
+		claim, lock := s.dir+"/locks/master-qrunner."+c.host+"."+c.pid, s.dir+"/locks/master-qrunner"
+		if c.version == "3.3.8" {
+			claim, lock = s.dir+"/locks/master.lck|"+c.host+"|"+c.pid+"|1", s.dir+"/locks/master.lck"
+		}
+		content := claim
+		if c.host == "" {
+			content = ""
+		}
+		later := time.Now().Add(time.Hour)
+		for _, err := range []error{os.RemoveAll(s.dir + "/locks"), os.Mkdir(s.dir+"/locks", 0o770),
+			os.WriteFile(claim, []byte(content), 0o660), os.Link(claim, lock), os.Chtimes(lock, later, later)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		args := append([]string{"--profile", c.version}, strings.Fields(c.flags)...)
+		if status, log := s.run(append(args, "start")...); status != c.status || !strings.Contains(log, c.says) {
+			t.Errorf("%+v: status %d, %s", c, status, log)
+		}
+	}
 }
 
 // 2.1.15's -s takes the lock from a master that lives.

@@ -306,13 +306,39 @@ func (o *Observation) play(w *harness.World) error {
 }
 
 // Observed are what a claim speaks of: the kinds of anomalies that a schedule
-// shows, the worst first, and with the header "observe: locks" who has touched
-// which lock, as PROCESS=LOCK.
+// shows, the worst first; with the header "observe: locks" who has touched which
+// lock, as PROCESS=LOCK; and with "observe: starts" what came of each start of a
+// master, as PROCESS=OUTCOME.
 func Observed(h schedule.Header, r *harness.Result) []string {
 	list := r.Kinds()
-	if h.Get("observe") != "locks" {
-		return list
+	switch h.Get("observe") {
+	case "locks":
+		list = append(list, touched(r)...)
+	case "starts":
+		list = append(list, started(h, r)...)
 	}
+	slices.SortFunc(list, check.CompareKinds)
+	return slices.Compact(list)
+}
+
+// started are the starts of a test of masters, each with "started" or "refused".
+func started(h schedule.Header, r *harness.Result) []string {
+	c, err := ParseMaster(h)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var list []string
+	for label, command := range c.labels() {
+		if strings.HasPrefix(command, label[:strings.Index(label, "/")]+":start") {
+			list = append(list, label+"="+outcome(r, label))
+		}
+	}
+	return list
+}
+
+// touched are the locks that processes have touched.
+func touched(r *harness.Result) []string {
+	var list []string
 	for _, s := range r.Steps {
 		for _, name := range s.Names {
 			if lock := lockOf(name); lock != "" {
@@ -320,8 +346,7 @@ func Observed(h schedule.Header, r *harness.Result) []string {
 			}
 		}
 	}
-	slices.SortFunc(list, check.CompareKinds)
-	return slices.Compact(list)
+	return list
 }
 
 // lockOf is the lock that a file is, or is a claim to: whatever lies in a

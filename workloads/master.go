@@ -24,8 +24,9 @@ import (
 // on several nodes: of the masters that come of that only one may be. With
 // messages it is that of the mail, too, which their runners deliver.
 type Master struct {
-	config MasterConfig
-	mail   *Queue // nil without messages
+	config  MasterConfig
+	profile profile.Profile
+	mail    *Queue // nil without messages
 }
 
 // A MasterConfig says how a master test is set up. Its text form is a tape's
@@ -94,7 +95,7 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 	if err := checkLocks(c.Locks); err != nil {
 		return nil, err
 	}
-	m := &Master{config: c}
+	m := &Master{config: c, profile: p}
 	if c.Messages > 0 {
 		m.mail = c.mail(p)
 	}
@@ -349,6 +350,25 @@ func anotherMaster(ops []history.Op, step int, says string) bool {
 	return false
 }
 
+// hasFlag reports whether the command that a process belongs to was given the flag for
+// stale locks.
+func (m *Master) hasFlag(process string) bool {
+	label, _, _ := strings.Cut(process, ".")
+	return slices.ContainsFunc(strings.Split(m.config.labels()[label], ":"), func(word string) bool {
+		return word == "-s" || word == "--stale-lock-cleanup" || word == "--force"
+	})
+}
+
+// labels are the commands by the labels of their programs.
+func (c *MasterConfig) labels() map[string]string {
+	labels := map[string]string{}
+	for i, text := range c.Commands {
+		words := strings.Split(text, ":")
+		labels[programLabel(c.Commands[:i], words[0], words[1])] = text
+	}
+	return labels
+}
+
 // misled finds commands that called a master alive, or stale, which was the
 // other, and signals that were meant for a master and did not go to it.
 func (m *Master) misled(e *harness.End) []check.Anomaly {
@@ -358,11 +378,16 @@ func (m *Master) misled(e *harness.End) []check.Anomaly {
 	}
 	for _, s := range e.Steps {
 		for _, l := range s.Lines {
+			another := anotherMaster(e.History, s.Index, l.Process)
 			switch text := strings.ToLower(l.Text); {
-			case strings.Contains(text, "another master is already running") && !anotherMaster(e.History, s.Index, l.Process):
+			case strings.Contains(text, "another master is already running") && !another:
 				add(s.Index, l.Process, l.Process+" says that another master is running, and there is none")
-			case strings.Contains(text, "re-run with -s"):
-				add(s.Index, l.Process, l.Process+" says that -s would help, and was started with -s")
+			case strings.Contains(text, "did not exit cleanly") && another:
+				add(s.Index, l.Process, l.Process+" says that Mailman did not exit cleanly, and another master is running")
+			case strings.Contains(text, "re-run with") && m.hasFlag(l.Process):
+				add(s.Index, l.Process, l.Process+" says that "+m.profile.Master.Flag+" would help, and was started with it")
+			case strings.Contains(text, "may have it") && strings.Contains(text, "re-run with") && m.profile.Master.Looks && !another:
+				add(s.Index, l.Process, l.Process+" says that "+m.profile.Master.Flag+" would help, and that does not remove a lock of another host")
 			}
 		}
 	}

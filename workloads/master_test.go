@@ -23,7 +23,8 @@ func TestTruthCells(t *testing.T) {
 		{Profile: "2.1.39", Flag: "start -s", Holder: "alive elsewhere", Outcome: "refused", Exit: "exit 0", Anomalies: []string{"misleading-error"}},
 		{Profile: "2.1.39", Flag: "start -s", Holder: "pid reused here", Outcome: "refused", Exit: "exit 0", Later: "started", Anomalies: []string{"misleading-error"}},
 		{Profile: "thread", Flag: "start -s", Holder: "alive here", Outcome: "started", Exit: "exit 0", Anomalies: []string{"split-brain", "stolen-lock"}},
-		{Profile: "3.3.8", Flag: "start", Holder: "dead elsewhere, expired", Outcome: "refused", Exit: "exit 1", Later: "refused"},
+		{Profile: "3.3.8", Flag: "start", Holder: "alive elsewhere", Outcome: "refused", Exit: "exit 2", Anomalies: []string{"misleading-error"}},
+		{Profile: "3.3.8", Flag: "start", Holder: "dead elsewhere, expired", Outcome: "refused", Exit: "exit 2", Later: "refused"},
 		{Profile: "3.3.8", Flag: "master --force", Holder: "alive here", Outcome: "started", Exit: "runs", Anomalies: []string{"split-brain", "stolen-lock"}},
 	} {
 		t.Run(want.Profile+" "+want.Flag+" "+want.Holder, func(t *testing.T) {

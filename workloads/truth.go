@@ -23,7 +23,7 @@ type Cell struct {
 	Exit    string `json:"exit"`    // of the command: "exit 0"; or "runs", when it is the master itself
 	// Removed are the files of others that the start removed.
 	Removed []string `json:"removed"`
-	// Says is what the command wrote.
+	// Says is what the command, and its child, wrote.
 	Says []string `json:"says"`
 	// Later is what became of the same command 31 hours later, when the lock
 	// of a dead holder has expired; "" where the holder lives, which
@@ -61,10 +61,11 @@ var Holders = []string{"none", "alive here", "dead here", "pid reused here", "al
 
 // Flags are the ways to start a version's master, in the table's order.
 func Flags(p profile.Profile) []string {
+	list := []string{"start", "start " + p.Master.Flag}
 	if p.Master.FrontEnd {
-		return []string{"start", "start --force", "master", "master --force"}
+		list = append(list, "master", "master "+p.Master.Flag)
 	}
-	return []string{"start", "start -s"}
+	return list
 }
 
 // starts are those ways as a command of MasterConfig.
@@ -144,11 +145,12 @@ func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, st
 	if holder != "none" {
 		c.Commands = append(c.Commands, "a:start")
 		lines = append(lines, "a/start start")
-		if p.Master.Forks {
-			lines = append(lines, "a/start unlink "+claim+" = ok", "a/start.1 write data/*.pid = ok")
+		if p.Master.FrontEnd {
+			lines = append(lines, "a/start open locks/"+p.Master.LockName+" = ENOENT")
 		} else {
-			lines = append(lines, "a/start write data/*.pid = ok")
+			lines = append(lines, "a/start unlink "+claim+" = ok")
 		}
+		lines = append(lines, "a/start.1 write data/*.pid = ok")
 		if !alive {
 			lines = append(lines, "a crash")
 		}
@@ -156,11 +158,7 @@ func cellTape(version, flag, holder string, later bool) (tape *schedule.Tape, st
 	starter = programLabel(c.Commands, node, "start")
 	c.Commands = append(c.Commands, node+":"+starts[flag])
 	if holder == "pid reused here" {
-		pid := 1000
-		if p.Master.Forks {
-			pid = masterPID(0)
-		}
-		c.Commands = append(c.Commands, fmt.Sprintf("a:idle:%d", pid))
+		c.Commands = append(c.Commands, fmt.Sprintf("a:idle:%d", masterPID(0)))
 		lines = append(lines, "a/idle start")
 	}
 	if expires {
@@ -255,7 +253,7 @@ func (c *Cell) read(r *harness.Result, starter string) {
 	}
 	for _, s := range r.Steps {
 		for _, l := range s.Lines {
-			if l.Process == starter {
+			if covers(starter, l.Process) {
 				c.Says = append(c.Says, l.Text)
 			}
 		}
@@ -263,14 +261,14 @@ func (c *Cell) read(r *harness.Result, starter string) {
 	c.Removed = removed(r, starter)
 }
 
-// removed are the files that the command removed and had not made: the lock that
-// was in its way, and the claim to it. (Its own claim it made with its first
+// removed are the files that the command, or its child, removed and had not made: the
+// lock that was in its way, and the claim to it. (Its own claim it made with its first
 // write.)
 func removed(r *harness.Result, starter string) []string {
 	list := []string{}
 	own := map[string]bool{}
 	for _, s := range r.Steps {
-		if s.Process != starter || s.Outcome != "ok" || len(s.Names) == 0 {
+		if !covers(starter, s.Process) || s.Outcome != "ok" || len(s.Names) == 0 {
 			continue
 		}
 		name := s.Names[len(s.Names)-1]
@@ -339,9 +337,9 @@ same.
 // truthNotes say for each version what it does, whatever its help text says.
 var truthNotes = map[string]string{
 	"2.1.15": "The flag removes the lock, whosever it is.\n",
-	"2.1.39": "The flag removes the lock only of a process of this host that is dead. For the\nlock of another host it still says to use the flag, which was given.\n",
+	"2.1.39": "The flag removes the lock only of a process of this host that is dead. For the\nlock of another host it still says to use the flag, which does nothing there.\n",
 	"thread": "The thread speaks of 2.1.15, and says of its start what that does: all is as there.\n",
-	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster; `master` is that program itself, whose --force does not look whether the holder\nlives. (Its lock was run, the rest read.)\n",
+	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster, for which it does not wait; `master` is that program itself, whose --force does\nnot look whether the holder lives. For the lock of another host, alive or dead, `start` says\nthat Mailman did not exit cleanly the last time, and to use the flag. (Its lock was run,\nthe rest read.)\n",
 }
 
 func orDash(s string) string {

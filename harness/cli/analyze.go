@@ -100,7 +100,7 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 		return report, err
 	}
 	for _, place := range places {
-		v, k, err := judgeStored(filepath.Join(dir, place))
+		r, k, err := judgeStored(filepath.Join(dir, place))
 		if err != nil {
 			return report, err
 		}
@@ -118,7 +118,7 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 			if err != nil {
 				return report, err
 			}
-			observed := workloads.Observed(tape.Header, &harness.Result{Verdict: v, Steps: k.Steps})
+			observed := workloads.Observed(tape.Header, r)
 			report.Claims = append(report.Claims, judgeClaim(run, dir, path.Base(place), observed, k.Bounded))
 			continue
 		}
@@ -126,7 +126,7 @@ func judgeRun(run *results.Run, dir string) (results.Report, error) {
 		if place != "." {
 			tape = filepath.Join(dir, "tapes", path.Base(place)+".tape")
 		}
-		addVerdict(&report, v, tape)
+		addVerdict(&report, r.Verdict, tape)
 	}
 	report.Traces = report.Schedules
 	for _, c := range report.Claims {
@@ -209,26 +209,25 @@ func judgeClaim(run *results.Run, dir, id string, observed []string, bounded str
 }
 
 // judgeStored judges the schedule that is kept in a directory.
-func judgeStored(dir string) (check.Verdict, kept, error) {
-	var k kept
+func judgeStored(dir string) (r *harness.Result, k kept, err error) {
 	name := filepath.Join(dir, scheduleFile)
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return check.Verdict{}, k, err
+		return nil, k, err
 	}
 	if err := json.Unmarshal(data, &k); err != nil {
-		return check.Verdict{}, k, fmt.Errorf("%s cannot be read: %w; run the test again", name, err)
+		return nil, k, fmt.Errorf("%s cannot be read: %w; run the test again", name, err)
 	}
 	name = filepath.Join(dir, historyFile)
 	if data, err = os.ReadFile(name); err != nil {
-		return check.Verdict{}, k, err
+		return nil, k, err
 	}
-	ops, err := history.ReadJSONL(name, bytes.NewReader(data))
-	if err != nil {
-		return check.Verdict{}, k, err
+	r = &harness.Result{Steps: k.Steps}
+	if r.History, err = history.ReadJSONL(name, bytes.NewReader(data)); err != nil {
+		return nil, k, err
 	}
-	v, err := k.judge(filepath.Join(dir, scheduleFile), ops)
-	return v, k, err
+	r.Verdict, err = k.judge(filepath.Join(dir, scheduleFile), r.History)
+	return r, k, err
 }
 
 // judge has the workload judge the history, as it did when it was played.

@@ -88,6 +88,11 @@ const setUpsNotes = `
 - 2.1.39 advises ` + "`start -s`" + ` for the lock of another host, and then refuses it. Once
   that host is dead, remove ` + "`locks/master-qrunner`" + ` and
   ` + "`locks/master-qrunner.HOST.PID`" + ` by hand, or wait 30 hours.
+- 2.1.15's ` + "`start -s`" + ` takes the lock of a dead host, but for one that died in the midst of
+  its own start and left an empty lock (` + "`screwtape replay N25`" + `). Then it ends with a
+  ValueError, as any start of 2.1 does; one of ten seconds later takes that lock.
+- 3.3.8's ` + "`start`" + ` says of a master that runs on another host that it did not exit
+  cleanly, and to use --force. Look first: by --force there are two.
 - Dead means that the host is off, not that it does not answer.
 
 Each of these writes the tape of what goes wrong, and prints the command that

@@ -158,15 +158,19 @@ func (l *File) links() int {
 
 // read gives the claim of the lock's holder, "" if there is none.
 func (l *File) read() string {
-	data, err := sys.ReadFile(l.path, l.facts.OpenFlags())
+	claim, err := l.Holder()
 	if err != nil {
 		return ""
 	}
-	return string(data)
+	return claim
 }
 
-// Holder is the claim of whoever holds the lock, "" if there is none.
-func (l *File) Holder() string { return l.read() }
+// Holder is the claim of whoever holds the lock, "" while that is being transferred.
+// Errors are those of reading it.
+func (l *File) Holder() (string, error) {
+	data, err := sys.ReadFile(l.path, l.facts.OpenFlags())
+	return string(data), err
+}
 
 // expired says whether the lock's end is so long past that it may be broken.
 func (l *File) expired() bool {

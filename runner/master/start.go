@@ -4,6 +4,7 @@
 package master
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"screwtape/runner/list"
 	"screwtape/runner/lock"
 	"screwtape/runner/profile"
+	"screwtape/runner/queue"
 	"screwtape/runner/sys"
 )
 
@@ -80,10 +82,7 @@ func lockBugs(planted profile.Set) profile.Set {
 func Start(o Options) int {
 	facts := o.Profile.Master
 	if facts.FrontEnd && !o.Direct {
-		if why := lookFirst(o); why != "" && !(o.Force && (why != conflict || o.Profile.Bugs.Has("no-conflict-check"))) {
-			o.Log(why)
-			return 1
-		}
+		return frontEnd(o)
 	}
 	if facts.SiteList {
 		site := list.Open(o.Profile, o.Dir+"/lists/mailman", "", 0, o.Log)
@@ -94,81 +93,127 @@ func Start(o Options) int {
 	}
 	l := o.lock()
 	if err := acquire(o, l); err != nil && !o.Profile.Bugs.Has("held-is-ours") {
-		if errors.Is(err, lock.ErrTimeOut) {
-			return facts.HeldStatus
-		}
-		o.Log("master: " + err.Error())
-		return 1
+		return refused(o, err)
 	}
 	if !facts.Forks {
 		return serve(o, l)
 	}
-	return hand(o, l)
+	pid, err := spawn(o, "serve")
+	if err == nil {
+		err = l.TransferTo(pid)
+	}
+	if err != nil {
+		o.Log("master: " + err.Error())
+		return 1
+	}
+	return 0
+}
+
+// frontEnd is 3.3.8's "mailman start": it looks at the lock, and starts the program
+// master, of which it does not wait to hear.
+func frontEnd(o Options) int {
+	is, _, err := look(o)
+	if err != nil {
+		is = nobody
+	}
+	switch {
+	case is == running && !(o.Force && o.Profile.Bugs.Has("no-conflict-check")):
+		o.Log("Another master is already running.")
+		return o.Profile.Master.FrontEndStatus
+	case (is == dead || is == elsewhere) && !o.Force:
+		o.Log("Mailman did not exit cleanly the last time. Try " + o.Profile.Master.Flag + ".")
+		return o.Profile.Master.FrontEndStatus
+	}
+	if _, err := spawn(o, "--direct", fmt.Sprintf("--force=%v", o.Force), "start"); err != nil {
+		o.Log("master: " + err.Error())
+		return 1
+	}
+	return 0
 }
 
 // acquire takes the lock, with Force also from another.
 func acquire(o Options, l *lock.File) error {
 	err := l.Lock(patience)
-	if !errors.Is(err, lock.ErrTimeOut) {
+	if !errors.Is(err, lock.ErrTimeOut) || !o.Force {
 		return err
 	}
-	if o.Force {
-		if o.Profile.Master.Looks {
-			if advice := holderIs(o, l); advice != "" {
-				o.Log(advice)
-				return err
-			}
-		}
-		if err := remove(o, l); err != nil {
-			return err
-		}
-		if err = l.Lock(patience); err == nil {
-			return nil
+	if o.Profile.Master.Looks {
+		if is, _, lerr := look(o); lerr != nil || is != dead {
+			return cmp.Or(lerr, err)
 		}
 	}
-	if errors.Is(err, lock.ErrTimeOut) {
-		o.Log(heldSays)
+	if err := remove(o, l); err != nil {
+		return err
 	}
-	return err
+	return l.Lock(patience)
 }
 
-// What is said when the lock is held. The originals' words are not among the
-// facts that were checked; these are their sense.
+// refused says why the lock could not be had: it is looked at once more. The result
+// is the exit status. (The originals' words are others; what they tell apart is
+// theirs.)
+func refused(o Options, err error) int {
+	is, host := nobody, ""
+	if errors.Is(err, lock.ErrTimeOut) {
+		is, host, err = look(o)
+	}
+	if err != nil {
+		o.Log(queue.Uncaught(o.Profile, err))
+		return 1
+	}
+	facts := o.Profile.Master
+	says := "The master lock could not be acquired: "
+	switch {
+	case is == running:
+		says += "it appears as if another master is already running."
+	case is == dead:
+		says += "it appears to be stale. Re-run with " + facts.Flag + "."
+	case facts.ForeignByHand:
+		says += "a process of host " + host + " may have it. If it is stale, remove it by hand."
+	default:
+		says += "a process of host " + host + " may have it. If you know that it is stale, re-run with " + facts.Flag + "."
+	}
+	o.Log(says)
+	return facts.HeldStatus
+}
+
+// A standing is what a lock tells of its holder.
+type standing int
+
 const (
-	heldSays = "The master lock could not be acquired: it appears as if another master is already running."
-	conflict = "Another master is already running on this host."
-	stale    = "A stale master lock is there; if no master is running, use --force."
-	mismatch = "The master lock is that of another host; if no master is running there, use --force."
+	nobody    standing = iota // it is not there, or names nobody
+	running                   // this host has a process of the number that it names
+	dead                      // this host has none
+	elsewhere                 // it names another host
 )
 
-// holderIs looks whether the holder is a dead process of this host; if it is
-// not, the result says what to do. For another host's the advice is the one that
-// no longer works.
-func holderIs(o Options, l *lock.File) (advice string) {
-	host, pid := parseClaim(o, l.Holder())
-	switch {
-	case host != sys.Hostname() && !o.Profile.Bugs.Has("no-host-check"):
-		return "The master lock is that of host " + host + ". If you know the lock is stale, re-run with -s."
-	case o.Profile.Bugs.Has("no-pid-check"):
-	case !errors.Is(sys.Kill(pid, 0), syscall.ESRCH):
-		return heldSays
+// errNobody is that of a lock that is there and names nobody, as while it is being
+// transferred.
+var errNobody = errors.New("ValueError: the lock names nobody")
+
+// holder is the claim of the lock's holder. Errors are those of reading it, and
+// errNobody.
+func holder(l *lock.File) (claim string, err error) {
+	if claim, err = l.Holder(); err == nil && claim == "" {
+		err = errNobody
 	}
-	return ""
+	return claim, err
 }
 
-// lookFirst is what 3.3.8's front end finds, "" being nothing.
-func lookFirst(o Options) string {
-	claim := o.lock().Holder()
+// look tells what the lock says of its holder, and the holder's host. Errors are those
+// of holder.
+func look(o Options) (is standing, host string, err error) {
+	claim, err := holder(o.lock())
+	if err != nil {
+		return nobody, "", err
+	}
 	host, pid := parseClaim(o, claim)
 	switch {
-	case claim == "":
-		return ""
-	case host != sys.Hostname():
-		return mismatch
-	case errors.Is(sys.Kill(pid, 0), syscall.ESRCH):
-		return stale
+	case host != sys.Hostname() && !o.Profile.Bugs.Has("no-host-check"):
+		return elsewhere, host, nil
+	case !o.Profile.Bugs.Has("no-pid-check") && !errors.Is(sys.Kill(pid, 0), syscall.ESRCH):
+		return running, host, nil
 	}
-	return conflict
+	return dead, host, nil
 }
 
 // parseClaim takes host and pid out of a claim's name. In 2.1 a claim with a
@@ -184,17 +229,20 @@ func parseClaim(o Options, claim string) (host string, pid int) {
 	return name[:i], pid
 }
 
-// remove takes the lock away from whoever holds it.
+// remove takes the lock away from whoever holds it. An error, such as that another was
+// faster, ends the start.
 func remove(o Options, l *lock.File) error {
-	claim := l.Holder()
+	claim, err := holder(l)
+	if err != nil {
+		return err
+	}
 	if !o.Profile.Bugs.Has("clean-forgets-lock") {
-		sys.Unlink(o.lockFile())
+		if err := sys.Unlink(o.lockFile()); err != nil {
+			return err
+		}
 	}
 	if !o.Profile.Master.Sweeps {
-		if claim != "" {
-			sys.Unlink(o.locks() + "/" + path.Base(claim))
-		}
-		return nil
+		return sys.Unlink(o.locks() + "/" + path.Base(claim))
 	}
 	names, err := sys.List(o.locks(), o.Profile.OpenFlags())
 	if err != nil {
@@ -202,24 +250,18 @@ func remove(o Options, l *lock.File) error {
 	}
 	for _, name := range names {
 		if strings.HasPrefix(name, o.Profile.Master.LockName) {
-			sys.Unlink(o.locks() + "/" + name)
+			if err := sys.Unlink(o.locks() + "/" + name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// hand starts the child that is the master, and gives it the lock.
-func hand(o Options, l *lock.File) int {
+// spawn starts a child for this command of the master's.
+func spawn(o Options, command ...string) (pid int, err error) {
 	args := []string{"screwtape-runner", "master", "--profile", o.Profile.Name, "--dir", o.Dir, "--locks", o.locks(),
 		"--runners", strconv.Itoa(o.Runners), "--queues", strings.Join(o.Queues, ","), "--child-pid", strconv.Itoa(o.Child), "--refreshes", strconv.Itoa(o.Refreshes),
-		"--bugs", o.Profile.Bugs.String(), fmt.Sprintf("--no-restart=%v", o.NoRestart), "serve"}
-	pid, err := sys.Spawn(o.Child, args...)
-	if err == nil {
-		err = l.TransferTo(pid)
-	}
-	if err != nil {
-		o.Log("master: " + err.Error())
-		return 1
-	}
-	return 0
+		"--bugs", o.Profile.Bugs.String(), fmt.Sprintf("--no-restart=%v", o.NoRestart)}
+	return sys.Spawn(o.Child, append(args, command...)...)
 }

@@ -60,19 +60,22 @@ type Lock struct {
 
 // A Master is how a version's master is started, and what it does.
 type Master struct {
-	LockName      string
-	PIDFile       string
-	SiteList      bool
-	HeldStatus    int
-	Looks         bool
-	FrontEnd      bool
-	Sweeps        bool
-	Forks         bool
-	PausesFirst   bool
-	RestartsAll   bool
-	Restart       syscall.Signal
-	RemovesPID    bool
-	UnlockMatters bool
+	LockName       string
+	PIDFile        string
+	SiteList       bool
+	FrontEnd       bool
+	FrontEndStatus int
+	Flag           string
+	Looks          bool
+	Sweeps         bool
+	HeldStatus     int
+	ForeignByHand  bool
+	Forks          bool
+	PausesFirst    bool
+	RestartsAll    bool
+	Restart        syscall.Signal
+	RemovesPID     bool
+	UnlockMatters  bool
 }
 
 // OpenFlags are added to each open.
