@@ -28,6 +28,8 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		w.store.PowerLoss()
 		return said(""), nil
 	case schedule.Start:
+		// Before all else that comes of it: it may end at once.
+		p.at(w).Add("nemesis", history.Info, "start", d.Process, "")
 		for _, q := range w.programs {
 			if (q.label == d.Process || q.host.Name == d.Process) && !q.alive {
 				if err := w.start(q); err != nil {
@@ -40,7 +42,6 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 				}
 			}
 		}
-		p.at(w).Add("nemesis", history.Info, "start", d.Process, "")
 		return said(""), nil
 	case schedule.Wake:
 		w.wake(w.find(d))

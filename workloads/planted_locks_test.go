@@ -30,6 +30,9 @@ var lockPlantings = map[string]lockPlanting{
 	"first-end":     longWork,
 	"never-break":   {setUp: "two contenders, twice each, a crash", config: func(c *LockConfig) { c.Nemeses = []string{"crash"} }},
 	"refresh-never": longWork,
+	// It needs two rounds of a waiter in which nothing changes.
+	"same-end": {setUp: "work of a minute, a lock that lives an hour",
+		config: func(c *LockConfig) { c.Lifetime, c.Hold, c.Rounds = time.Hour, time.Minute, 1 }},
 	"timeout-unlinks-lock": {setUp: "work of a minute, a time-out of a second",
 		config: func(c *LockConfig) { c.Lifetime, c.Hold, c.Timeout, c.Rounds = time.Hour, time.Minute, time.Second, 1 }},
 }

@@ -13,6 +13,7 @@ var Bugs = []profile.Bug{
 	{Name: "past-lifetime", Does: "a lock ends a lifetime ago instead of a lifetime from now", Shows: "stolen-lock"},
 	{Name: "refresh-never", Does: "a refresh looks whether the lock is ours, and gives it no new lifetime", Shows: "stolen-lock", Needs: "work that takes longer than a lifetime"},
 	{Name: "rename-for-link", Does: "the claim is renamed to the lock, in place of another's", Shows: "split-brain"},
+	{Name: "same-end", Does: "a waiter that sees a lock's end for the second time, and it is still the same, takes it for expired", Shows: "stolen-lock"},
 	{Name: "timeout-unlinks-lock", Does: "who gives up removes the lock instead of its claim", Shows: "stolen-lock", Needs: "a time-out"},
 	{Name: "unlock-early", Does: "the lock is let go before the work is done", Shows: "split-brain"},
 }

@@ -43,7 +43,7 @@ type File struct {
 	claim    string
 	lifetime time.Duration
 	log      func(line string)
-	firstEnd time.Time // for the bug first-end
+	seenEnd  time.Time // for the bugs first-end and same-end
 }
 
 // New gives the lock at path of a version that does so, with these bugs planted.
@@ -182,11 +182,14 @@ func (l *File) expired() bool {
 		return false
 	}
 	end := st.Mtime
+	if l.has("same-end") && end.Equal(l.seenEnd) {
+		return true
+	}
+	if l.seenEnd.IsZero() || l.has("same-end") {
+		l.seenEnd = end
+	}
 	if l.has("first-end") {
-		if l.firstEnd.IsZero() {
-			l.firstEnd = end
-		}
-		end = l.firstEnd
+		end = l.seenEnd
 	}
 	return sys.Clock().After(end.Add(slop)) || l.has("break-at-once")
 }
