@@ -48,6 +48,7 @@ type life struct {
 	born     int       // threads so far, for labels
 	children int       // children so far, for labels
 	settled  int       // of these, how many when it was first idle
+	laidOut  bool      // it has changed the share before that
 	forks    int       // of a program: threads and children of all its tree so far, for pids
 	ran      uint64    // how often its threads have run, but for sysmon
 	round    uint64    // how often sysmon had, when any of the others last ran

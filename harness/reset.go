@@ -72,15 +72,16 @@ func (w *World) setClocks() {
 // stays reports whether a program can go on into the next schedule as if it had
 // just been started: it sleeps, alone, and has nothing that a fresh one would not
 // have. What it forks before it first sleeps a fresh one forks too; a child that
-// lives on is somewhere else by now.
+// lives on is somewhere else by now. What it then made on the share is there no more.
 func (w *World) stays(p *Process) bool {
 	first := p.starts == 1 || p.program.Numberless
-	return p.alive && !p.paused && !p.told && first && !p.program.Late && !p.program.Anew && p.children == p.settled && len(p.timers) == 0 && w.idle(p) &&
+	return p.alive && !p.paused && !p.told && first && !p.laidOut && !p.program.Late && !p.program.Anew && p.children == p.settled && len(p.timers) == 0 && w.idle(p) &&
 		len(w.family(p)) == 1
 }
 
 // warmUp starts a program and lets it do what it does, alone, until it is idle.
 func (w *World) warmUp(p *Process) error {
+	version := w.store.Version()
 	if err := w.start(p); err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (w *World) warmUp(p *Process) error {
 			return fmt.Errorf("%s ended while it started: %s%s", p.label, exitText(p), p.lastLine())
 		}
 		if w.idle(p) {
-			p.settled = p.children
+			p.settled, p.laidOut = p.children, w.store.Version() != version
 			return nil
 		}
 		t := w.ready(p)

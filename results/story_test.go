@@ -252,6 +252,26 @@ func TestStoryOfMail(t *testing.T) {
 	}
 }
 
+// Where a message has copies under one name, the directory tells them apart.
+func TestStoryOfCopies(t *testing.T) {
+	teller := newTeller(map[string]string{"1.M2": "m0"})
+	for _, c := range []struct {
+		verb  string
+		names []string
+		want  string
+	}{
+		{"link", []string{"tmp/1.M2", "new/1.M2"}, "links m0 from tmp into new"},
+		{"unlink", []string{"tmp/1.M2"}, "removes m0 from tmp"},
+		{"link", []string{"tmp/x", "new/y"}, "links x to y"},
+		{"unlink", []string{"tmp/x"}, "removes x"},
+	} {
+		text, _ := teller.tell(history.Step{Decision: schedule.Decision{Process: "a/d", Verb: c.verb, Names: c.names, Outcome: "ok"}, Conflict: -1})
+		if text != c.want {
+			t.Errorf("%s %v: %q, want %q", c.verb, c.names, text, c.want)
+		}
+	}
+}
+
 // A command that fails says why, in its last line; that of a life which a crash
 // ended, or of one that ended well, is not told of the next.
 func TestStoryOfAFailure(t *testing.T) {

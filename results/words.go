@@ -189,6 +189,8 @@ func (t *teller) call(s history.Step, about int) (text string, weight int) {
 		switch taker := t.locks[name.place]; {
 		case t.own[name.place] == s.Process:
 			return fmt.Sprintf("removes %s", name), about - 1
+		case taker == "" && name.short != "" && name.ext == "": // of which there may be copies elsewhere
+			return fmt.Sprintf("removes %s from %s", name, name.dir), about
 		case taker == "":
 			return fmt.Sprintf("removes %s", name), about
 		case taker == s.Process:
@@ -207,6 +209,9 @@ func (t *teller) call(s history.Step, about int) (text string, weight int) {
 			return fmt.Sprintf("takes the %s: links %s to it", to.lock(), name), about
 		case claims(to, name):
 			return fmt.Sprintf("passes the %s on: links it to %s", name.lock(), to), about - 1
+		}
+		if name.String() == to.String() && name.dir != to.dir {
+			return fmt.Sprintf("links %s from %s into %s", name, name.dir, to.dir), about
 		}
 		return fmt.Sprintf("links %s to %s", name, to), about
 	case "symlink":
