@@ -102,11 +102,11 @@ func (l *File) Lock(timeout time.Duration) error {
 			}
 			return ErrTimeOut
 		}
-		expired := l.expired()
+		there, expired := l.look()
 		if expired {
 			l.breakIt()
 		}
-		if expired || l.facts.AlwaysSays {
+		if expired || there && l.facts.AlwaysSays {
 			l.say("lifetime has expired, breaking")
 		}
 		sys.SleepFor(minPause + time.Duration(sys.Random()%uint64(maxPause-minPause)))
@@ -172,14 +172,15 @@ func (l *File) Holder() (string, error) {
 	return string(data), err
 }
 
-// expired says whether the lock's end is so long past that it may be broken.
-func (l *File) expired() bool {
+// look says whether there is a lock, and whether its end is so long past that it may
+// be broken.
+func (l *File) look() (there, expired bool) {
 	st, err := sys.StatFile(l.path)
 	if err != nil {
-		return l.facts.GoneIsExpired || l.has("gone-is-expired")
+		return false, l.facts.GoneIsExpired || l.has("gone-is-expired")
 	}
 	if l.has("never-break") {
-		return false
+		return true, false
 	}
 	end := st.Mtime
 	if l.has("same-end") && end.Equal(l.seenEnd) {
@@ -191,7 +192,7 @@ func (l *File) expired() bool {
 	if l.has("first-end") {
 		end = l.seenEnd
 	}
-	return sys.Clock().After(end.Add(slop)) || l.has("break-at-once")
+	return true, sys.Clock().After(end.Add(slop)) || l.has("break-at-once")
 }
 
 // breakIt takes the lock away from its holder. The touch keeps others from
