@@ -135,17 +135,22 @@ func (r *queueRunner) outgoing(base string, entry pickle.Entry) error {
 	}
 	// That is what becomes of a 4xx reply; a server that does not answer
 	// counts as one. The hour is Mailman's default.
-	sec, _ := sys.Now()
-	entry.Meta["deliver_after"] = float64(sec + retryAfter)
+	if r.profile.RetryWaits {
+		sec, _ := sys.Now()
+		entry.Meta["deliver_after"] = float64(sec + retryAfter)
+	}
 	return r.handOn(entry)
 }
 
 // giveBack is the retry runner's work: what has waited long enough by the local
-// clock goes back to the queue out, the rest comes into this queue again.
+// clock, or where it need not wait all, goes back to the queue out, the rest comes
+// into this queue again.
 func (r *queueRunner) giveBack(entry pickle.Entry) (again bool, err error) {
-	after, _ := entry.Meta["deliver_after"].(float64)
-	if sec, _ := sys.Now(); float64(sec) < after {
-		return true, nil
+	if r.profile.RetryWaits {
+		after, _ := entry.Meta["deliver_after"].(float64)
+		if sec, _ := sys.Now(); float64(sec) < after {
+			return true, nil
+		}
 	}
 	return false, r.handOn(entry)
 }

@@ -34,6 +34,7 @@ type Profile struct {
 	FixedSaveBad  bool
 	Tries         int
 	Queues        []string
+	RetryWaits    bool
 	UnshuntsAny   bool
 	Discards      bool
 
