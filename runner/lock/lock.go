@@ -184,7 +184,7 @@ func (l *File) look() (there, expired bool) {
 	}
 	end := st.Mtime
 	if l.has("same-end") && end.Equal(l.seenEnd) {
-		return true
+		return true, true
 	}
 	if l.seenEnd.IsZero() || l.has("same-end") {
 		l.seenEnd = end
