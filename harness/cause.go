@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -99,9 +100,8 @@ func (q *inquiry) play(s schedule.Strategy) (bool, error) {
 	return r.Shows(q.kind), nil
 }
 
-// playAll plays schedules on fresh processes and reports which of them show the
-// anomaly.
-func (q *inquiry) playAll(schedules [][]schedule.Decision) ([]bool, error) {
+// playAll plays schedules on fresh processes.
+func (q *inquiry) playAll(schedules [][]schedule.Decision) ([]*played, error) {
 	var tasks []task
 	for _, turns := range schedules {
 		tasks = append(tasks, task{Turns: turns, Fresh: true})
@@ -110,11 +110,7 @@ func (q *inquiry) playAll(schedules [][]schedule.Decision) ([]bool, error) {
 	if err == nil {
 		err = q.ctx.Err()
 	}
-	var shows []bool
-	for _, p := range list {
-		shows = append(shows, p.shows(q.kind))
-	}
-	return shows, err
+	return list, err
 }
 
 // maxTurns bounds how many pairs of steps are turned: each is played twice, on
@@ -135,53 +131,106 @@ func (q *inquiry) pairs() (list [][2]int) {
 
 // A needed order is one without which there is no anomaly.
 type neededOrder struct {
+	pair          [2]int
 	before, after moment
 	through       bool
 }
 
 // orders turns each two neighbours, and where that changes nothing has the
-// later one's process go on before the earlier one. It returns those that must
-// not be turned.
+// later one's process go on before the earlier one. Where that changes nothing either
+// it turns what lies behind them: steps of the same programs whose order followed from
+// theirs. It returns what must not be turned. What cannot be, as a child's step and its
+// parent's that forked it, is how the programs are, and no condition.
 func (q *inquiry) orders(c *Cause, pairs [][2]int) ([]neededOrder, error) {
-	lost := make([]bool, len(pairs))    // the anomaly does not survive that they are turned ...
-	through := make([]bool, len(pairs)) // ... and that the later one's process then goes on
-	for _, on := range []bool{false, true} {
-		var turned [][]schedule.Decision
-		var which []int
-		for n, p := range pairs {
-			if !lost[n] {
-				turned, which = append(turned, q.turned(p[0], p[1], on)), append(which, n)
-			}
-		}
-		shows, err := q.playAll(turned)
-		if err != nil {
-			return nil, err
-		}
-		for k, n := range which {
-			lost[n], through[n] = !shows[k], on
-		}
+	free, needed, err := q.turn(pairs, false)
+	if err != nil {
+		return nil, err
 	}
-	var needed []neededOrder
-	for n, p := range pairs {
-		if !lost[n] {
-			c.Others++
-			continue
+	free, more, err := q.turn(free, true)
+	c.Others = len(free)
+	for tried := map[[2]int]bool{}; len(free) > 0 && err == nil; c.Others += len(free) {
+		needed = append(needed, more...)
+		free, more, err = q.turn(q.behind(free, tried), false)
+	}
+	if err != nil {
+		return nil, err
+	}
+	needed = q.withoutImplied(append(needed, more...))
+	slices.SortFunc(needed, func(a, b neededOrder) int {
+		return cmp.Or(a.pair[1]-b.pair[1], a.pair[0]-b.pair[0])
+	})
+	for _, n := range needed {
+		after := q.tell(n.after)
+		if n.through {
+			after = q.subject(n.after) + " goes on after " + q.own(n.after)
 		}
-		before, later := q.moments[p[0]], q.moments[p[1]]
-		needed = append(needed, neededOrder{before, later, through[n]})
-		after := q.tell(later)
-		if through[n] {
-			after = q.subject(later) + " goes on after " + q.own(later)
-		}
-		c.Orders = append(c.Orders, Order{q.tell(before), after})
+		c.Orders = append(c.Orders, Order{q.tell(n.before), after})
 	}
 	return needed, nil
+}
+
+// turn turns each of the pairs, and returns those that the anomaly survives, and
+// those that it does not.
+func (q *inquiry) turn(pairs [][2]int, through bool) (free [][2]int, needed []neededOrder, err error) {
+	var schedules [][]schedule.Decision
+	for _, p := range pairs {
+		schedules = append(schedules, q.turned(p[0], p[1], through))
+	}
+	list, err := q.playAll(schedules)
+	if err != nil {
+		return nil, nil, err
+	}
+	for n, p := range pairs {
+		before, later := q.moments[p[0]], q.moments[p[1]]
+		switch turned := precedes(list[n].Keys, later, before); {
+		case turned && !list[n].shows(q.kind):
+			needed = append(needed, neededOrder{p, before, later, through})
+		case turned || through: // with through it was turned before, and can be
+			free = append(free, p)
+		}
+	}
+	return free, needed, nil
+}
+
+// behind are the pairs that had their order through these: one step of each is
+// replaced by the next that its program has, farther away, and that meets the other.
+func (q *inquiry) behind(pairs [][2]int, tried map[[2]int]bool) (list [][2]int) {
+	for _, p := range pairs {
+		for _, far := range [][2]int{{q.next(p[0], p[1], -1), p[1]}, {p[0], q.next(p[1], p[0], +1)}} {
+			if far[0] >= 0 && far[1] >= 0 && !tried[far] && len(tried) < maxTurns {
+				tried[far] = true
+				list = append(list, far)
+			}
+		}
+	}
+	return list
+}
+
+// withoutImplied leaves out the orders that follow from another: of a step before, or
+// the same, of the earlier one's program, and one after of the later one's.
+func (q *inquiry) withoutImplied(orders []neededOrder) (list []neededOrder) {
+	for _, o := range orders {
+		if !slices.ContainsFunc(orders, func(by neededOrder) bool {
+			return by.pair != o.pair && !by.through &&
+				q.sameProgram(o.pair[0], by.pair[0]) && o.pair[0] <= by.pair[0] &&
+				q.sameProgram(by.pair[1], o.pair[1]) && by.pair[1] <= o.pair[1]
+		}) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// precedes reports whether one moment was there, and another not before it.
+func precedes(keys []string, one, other moment) bool {
+	i, j := slices.Index(keys, one.key()), slices.Index(keys, other.key())
+	return i >= 0 && (j < 0 || i < j)
 }
 
 // A needed fault is one without which there is no anomaly.
 type neededFault struct {
 	moment
-	after string // key of the step of its process that it follows
+	after string // key of the step of its program that it follows
 }
 
 // faults leaves out each fault, and moves each that is needed: to where its
@@ -195,12 +244,12 @@ func (q *inquiry) faults(c *Cause) ([]neededFault, error) {
 			schedules, which = append(schedules, q.without(i)), append(which, i)
 		}
 	}
-	shows, err := q.playAll(schedules)
+	list, err := q.playAll(schedules)
 	if err != nil {
 		return nil, err
 	}
 	for k, i := range which {
-		if shows[k] {
+		if list[k].shows(q.kind) {
 			continue
 		}
 		m := q.moments[i]
@@ -220,7 +269,7 @@ func (q *inquiry) faults(c *Cause) ([]neededFault, error) {
 	return needed, nil
 }
 
-// bounds finds out between which of its process's steps a fault must come.
+// bounds finds out between which of its program's steps a fault must come.
 func (q *inquiry) bounds(i int, f *Fault) error {
 	m := q.moments[i]
 	// Earlier: right after the change before the one that it follows.
@@ -229,7 +278,7 @@ func (q *inquiry) bounds(i int, f *Fault) error {
 		earlier := -1
 		for k := last - 1; k >= 0 && earlier < 0; k-- {
 			p := q.moments[k]
-			if p.Process == m.Process && (p.Verb == schedule.Deliver || len(p.touched.Writes) > 0) {
+			if q.sameProgram(k, i) && (p.Verb == schedule.Deliver || len(p.touched.Writes) > 0) {
 				earlier = k
 			}
 		}
@@ -243,12 +292,12 @@ func (q *inquiry) bounds(i int, f *Fault) error {
 			return err
 		}
 		if !shows {
-			f.After = q.own(q.moments[last])
+			f.After = q.ownOr(m, q.moments[last])
 		}
 	}
 	// Later: after the next thing that it would have done.
 	next := slices.IndexFunc(m.pending, func(o schedule.Option) bool {
-		return o.Process == m.Process && !o.Fault() && !o.Restart && o.Verb != schedule.Wake
+		return schedule.Program(o.Process) == schedule.Program(m.Process) && !o.Fault() && !o.Restart && o.Verb != schedule.Wake
 	})
 	if next < 0 {
 		return nil
@@ -256,7 +305,13 @@ func (q *inquiry) bounds(i int, f *Fault) error {
 	call := m.pending[next].Decision
 	shows, err := q.play(newPlan(slices.Concat(q.decisions(0, i), []schedule.Decision{call}, q.decisions(i, len(q.moments)))))
 	if err == nil && !shows {
-		f.Before = q.own(moment{Decision: call, life: m.life, nth: 1})
+		step := moment{Decision: call, life: m.life, nth: 1}
+		for _, done := range q.moments[:i] {
+			if done.key() == step.key() {
+				step.nth++
+			}
+		}
+		f.Before = q.ownOr(m, step)
 	}
 	return err
 }

@@ -27,11 +27,14 @@ func (c *Cause) sentence(kind string) string {
 		}
 		parts = append(parts, part)
 	}
-	if len(parts) == 0 {
+	sure := c.Tried > 0 && c.Shown == c.Tried
+	switch {
+	case len(parts) == 0 && sure:
 		return kind + " in whatever order"
+	case len(parts) == 0:
+		return kind + fmt.Sprintf(" whatever single order or fault is changed; it came about in %d of %d schedules drawn at random", c.Shown, c.Tried)
 	}
 	text := kind + " only if "
-	sure := c.Tried > 0 && c.Shown == c.Tried
 	if sure {
 		text = kind + " if and only if "
 	}
@@ -55,7 +58,7 @@ func (q *inquiry) tell(m moment) string { return q.subject(m) + "'s " + q.deed(m
 // subject is who takes a step: "b", "the restarted b".
 func (q *inquiry) subject(m moment) string {
 	first := 0 // its life before any start that is a step
-	if q.late[m.Process] {
+	if q.late[schedule.Program(m.Process)] {
 		first = 1
 	}
 	if m.life > first {
@@ -66,6 +69,15 @@ func (q *inquiry) subject(m moment) string {
 
 // own puts a step into words where it is plain whose it is.
 func (q *inquiry) own(m moment) string { return "its " + q.deed(m) }
+
+// ownOr puts a step into words beside a fault: whose it is goes without saying unless
+// it is a child's.
+func (q *inquiry) ownOr(fault, m moment) string {
+	if m.Process == fault.Process {
+		return q.own(m)
+	}
+	return q.tell(m)
+}
 
 // deed puts into words what a step does.
 func (q *inquiry) deed(m moment) string {

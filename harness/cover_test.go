@@ -40,7 +40,8 @@ func TestSentence(t *testing.T) {
 		cause Cause
 		want  string
 	}{
-		{Cause{}, "lost in whatever order"},
+		{Cause{Tried: 8, Shown: 8}, "lost in whatever order"},
+		{Cause{Tried: 8, Shown: 3}, "lost whatever single order or fault is changed; it came about in 3 of 8 schedules drawn at random"},
 		{Cause{Orders: orders[:1], Tried: 8, Shown: 8}, "lost if and only if a's rename comes before b's open; no other order matters"},
 		{Cause{Orders: orders, Faults: faults, Tried: 8, Shown: 3}, "lost only if a's rename comes before b's open, b's unlink comes before a goes on after its listing, " +
 			"and a dies between its rename and its delivery; more than that matters: it came about in 3 of 8 such schedules drawn at random"},
@@ -72,6 +73,8 @@ func TestRestarted(t *testing.T) {
 		{"a/once", 0, "a/once"},
 		{"a/once", 1, "a/once"},
 		{"a/once", 2, "the restarted a/once"},
+		{"a/once.1", 1, "a/once.1"},
+		{"a/once.1", 2, "the restarted a/once.1"},
 	} {
 		m := moment{Decision: schedule.Decision{Process: test.process}, life: test.starts}
 		if got := q.subject(m); got != test.want {

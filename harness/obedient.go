@@ -73,7 +73,7 @@ func (s *obedient) Pick(options []schedule.Option) (int, error) {
 // early reports whether a step is to come after another that has not come yet.
 func (s *obedient) early(d schedule.Decision) bool {
 	return slices.ContainsFunc(s.orders, func(o neededOrder) bool {
-		if s.seen[o.before.key()] > 0 || o.after.Process != d.Process || o.after.life != s.lives[d.Process] {
+		if s.seen[o.before.key()] > 0 || o.after.Process != d.Process || o.after.life != s.lives[schedule.Program(d.Process)] {
 			return false
 		}
 		if o.through {

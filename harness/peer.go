@@ -23,8 +23,8 @@ type task struct {
 	Twice bool // play it once more, on fresh processes, and compare
 }
 
-// A played is what came of a task: of a tape or turns, the verdict alone, and the
-// tape.
+// A played is what came of a task: of a tape or turns, the verdict, the tape, and
+// of turns the moments.
 type played struct {
 	Lesson     schedule.Lesson
 	Diverged   bool // the programs did not follow the tape, and there is nothing else to tell
@@ -35,6 +35,7 @@ type played struct {
 	Bounded    string
 	Verdict    check.Verdict
 	Tape       *schedule.Tape    // where the verdict names anomalies
+	Keys       []string          // of turns: those of the moments that came of them
 	Twice      bool              // as the task has it
 	Divergence string            // what was different the second time
 	Outside    []history.Outside // of the world so far; see World.Outside
@@ -71,6 +72,11 @@ func (w *World) perform(t task) (*played, error) {
 	if player, planned := s.(schedule.Player); planned {
 		*p = played{Lesson: player.Lesson(), Trace: r.Trace, End: w.end(r), Pairs: pairs(r), Steps: len(r.Steps),
 			Faults: r.Faults, Bounded: r.Bounded, Verdict: r.Verdict, Twice: t.Twice}
+	}
+	if turns, ok := s.(*plan); ok {
+		for _, m := range turns.moments {
+			p.Keys = append(p.Keys, m.key())
+		}
 	}
 	if len(r.Kinds()) > 0 {
 		p.Tape = r.Tape

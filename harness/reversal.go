@@ -11,7 +11,7 @@ import (
 type moment struct {
 	schedule.Decision
 	touched schedule.Footprint
-	life    int               // how often its process was started before
+	life    int               // how often its program was started before
 	nth     int               // which of this life's equal steps it is
 	pending []schedule.Option // what else was on offer
 }
@@ -35,7 +35,7 @@ func (d *diary) Done(done schedule.Decision, f schedule.Footprint) error {
 	if d.lives == nil {
 		d.lives, d.seen = map[string]int{}, map[string]int{}
 	}
-	m := moment{Decision: done, touched: timeless(f), life: d.lives[done.Process], pending: d.options}
+	m := moment{Decision: done, touched: timeless(f), life: d.lives[schedule.Program(done.Process)], pending: d.options}
 	if done.Verb == schedule.Start {
 		d.lives[done.Process]++
 	}
@@ -128,10 +128,14 @@ func (q *inquiry) order() {
 	}
 }
 
-// meet reports whether the order of two steps matters to one of them.
+// meet reports whether the order of two steps matters to one of them. That of a
+// program's own and its children's does: who forks and who waits is no step.
 func (q *inquiry) meet(i, j int) bool {
-	a, b := q.moments[i], q.moments[j]
-	return a.Process == b.Process || a.touched.Conflicts(b.touched)
+	return q.sameProgram(i, j) || q.moments[i].touched.Conflicts(q.moments[j].touched)
+}
+
+func (q *inquiry) sameProgram(i, j int) bool {
+	return schedule.Program(q.moments[i].Process) == schedule.Program(q.moments[j].Process)
 }
 
 // neighbours reports whether two steps of different processes conflict, with
@@ -148,12 +152,23 @@ func (q *inquiry) neighbours(i, j int) bool {
 	return true
 }
 
-// turned is the schedule with a later step, and what it hangs on, before an
-// earlier one; through says that its process then goes on for as long as it can.
+// next is the first step of i's program from i on, forwards or backwards, that meets
+// j, negative if there is none.
+func (q *inquiry) next(i, j, step int) int {
+	for k := i + step; 0 <= k && k < len(q.moments); k += step {
+		if q.sameProgram(k, i) && q.moments[k].touched.Conflicts(q.moments[j].touched) {
+			return k
+		}
+	}
+	return -1
+}
+
+// turned is the schedule with a later step, what its program does before it, and
+// what else it hangs on, before an earlier one; through says that its process then goes on for as long as it can.
 func (q *inquiry) turned(i, j int, through bool) []schedule.Decision {
 	var first, rest []schedule.Decision
 	for k := i; k < len(q.moments); k++ {
-		if k == j || k > i && k < j && !q.before[k][i] && q.before[j][k] {
+		if k == j || k > i && k < j && q.before[j][k] && (!q.before[k][i] || q.sameProgram(k, j)) {
 			first = append(first, q.moments[k].Decision)
 		} else {
 			rest = append(rest, q.moments[k].Decision)
@@ -186,10 +201,10 @@ func (q *inquiry) without(i int) []schedule.Decision {
 	return list
 }
 
-// last is the step of a fault's process before it, negative if there is none.
+// last is the step of a fault's program before it, negative if there is none.
 func (q *inquiry) last(i int) int {
 	for k := i - 1; k >= 0; k-- {
-		if q.moments[k].Process == q.moments[i].Process {
+		if q.sameProgram(k, i) {
 			return k
 		}
 	}
