@@ -177,7 +177,10 @@ func (b *Bounces) Observe(d schedule.Decision, _ *share.Store, h *history.Record
 // and who is on the list.
 func (b *Bounces) Note(name string, data []byte) string {
 	if path.Dir(name) == dataDir {
-		return fmt.Sprintf("bounces of %s", strings.Join(events(data), ", "))
+		if len(data) == 0 {
+			return "no bounces"
+		}
+		return "bounces of " + strings.Join(events(data), ", ")
 	}
 	if note := noteList(name, data); note != "" {
 		return note

@@ -1,12 +1,20 @@
 package workloads
 
 import (
+	"path"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"screwtape/harness"
 	"screwtape/harness/check"
+	"screwtape/harness/history"
 	"screwtape/harness/schedule"
 	"screwtape/runner/bounce"
+	"screwtape/runner/queue"
 )
 
 // Runners that share a file of events count bounces twice. Those that have one each,
@@ -41,6 +49,57 @@ func TestBouncesAreCountedOnce(t *testing.T) {
 				t.Errorf("shown in schedule %d of %d", at, schedules)
 			}
 		})
+	}
+}
+
+// A run's history and its pictures of the share say what became of each bounce: that
+// it was taken out of the queue, into which file of events, and who is on the list.
+func TestBouncesAreTold(t *testing.T) {
+	c := DefaultBounces()
+	c.Nodes, c.Runners, c.Messages = []string{"a"}, []string{"a"}, 2
+	test, err := NewBounces(c)
+	w := world(t, test, err)
+	defer w.Close()
+	r, err := w.Replay(&schedule.Tape{Header: test.Header, Sparse: true}, harness.Options{Fresh: true, Record: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := map[string]string{}
+	for _, op := range r.History {
+		if op.F == "remove" && op.Type == history.OK {
+			removed[op.Value] += op.Process + " by " + r.Steps[op.Step].Verb
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"m0": "a/bounces by unlink", "m1": "a/bounces by unlink"}, removed); diff != "" {
+		t.Error(diff)
+	}
+	notes := map[string][]string{} // by directory
+	for _, s := range r.Steps {
+		for _, change := range s.Changes {
+			if dir := path.Dir(change.Path); change.Note != "" && !slices.Contains(notes[dir], change.Note) {
+				notes[dir] = append(notes[dir], change.Note)
+			}
+		}
+	}
+	want := map[string][]string{"data": {"no bounces", "bounces of m0", "bounces of m0, m1"}, "qfiles/bounces": {"m0", "m1"}, "lists/test": {"no state", "members " + queue.Member}}
+	if diff := cmp.Diff(want, notes); diff != "" {
+		t.Error(diff)
+	}
+	b := test.Workload.(*Bounces)
+	name, data, err := b.entry(time.Unix(0, 0), "m7", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.entries = map[string]string{strings.TrimSuffix(name, ".pck"): "m7"}
+	for _, c := range []struct{ name, data, note string }{
+		{"qfiles/shunt/1.5+00.pck", string(data), "m7"},
+		{"qfiles/bounces/" + name, "damaged", "m7"},
+		{"qfiles/bounces/1.5+00.pck", "damaged", ""},
+		{"data/bounce-events-7.pck", "(dS'a'", "bounces of (damaged)"},
+	} {
+		if note := b.Note(c.name, []byte(c.data)); note != c.note {
+			t.Errorf("%s is noted as %q, not %q", c.name, note, c.note)
+		}
 	}
 }
 
