@@ -65,7 +65,7 @@ func TestRunnersStartEarly(t *testing.T) {
 	cmd.Args = []string{"screwtape-runner"}
 	cmd.Env = []string{"GODEBUG=inittrace=1"}
 	out, _ := cmd.CombinedOutput()
-	if !strings.Contains(string(out), "usage: screwtape runner") {
+	if !strings.Contains(string(out), "runner: say which program") {
 		t.Fatalf("not a runner:\n%s", out)
 	}
 	if strings.Contains(string(out), "init net ") {
