@@ -52,8 +52,16 @@ func DefaultBounces() BouncesConfig {
 }
 
 func (c *BouncesConfig) options() []option {
-	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"runners", &c.Runners}, {"pids", &c.Pids}, {"messages", &c.Messages},
-		{"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
+	return []option{
+		{"profile", &c.Profile, meansProfile},
+		{"nodes", &c.Nodes, meansNodes},
+		{"runners", &c.Runners, "a node for each; one on each node otherwise"},
+		{"pids", &c.Pids, "whether the first runner of each node has the same pid: same or different"},
+		{"messages", &c.Messages, "how many have come back"},
+		{"bugs", &c.Bugs, meansBugs},
+		{"nemesis", &c.Nemeses, meansNemesis},
+		{"crashes", &c.Faults, meansCrashes},
+	}
 }
 
 // Header is the configuration as a tape's header has it.

@@ -110,7 +110,7 @@ func FromTape(t *schedule.Tape) (*harness.Test, error) {
 	}
 	for _, w := range catalogue {
 		if w.name == name {
-			if err := checkHeader(t.Header, w.keys()); err != nil {
+			if err := checkHeader(t.Header, w.options()); err != nil {
 				return nil, placed(t, err)
 			}
 			test, err := w.make(t.Header)
@@ -150,20 +150,20 @@ func placed(t *schedule.Tape, err error) error {
 	return fmt.Errorf("%s: %w", t.File, err)
 }
 
-// catalogue is every workload, the keys of a header that it reads, and how its
+// catalogue is every workload, the lines of a header that it reads, and how its
 // test is made from a header.
 var catalogue = []struct {
-	name string
-	keys func() []string
-	make func(schedule.Header) (*harness.Test, error)
+	name    string
+	options func() []option
+	make    func(schedule.Header) (*harness.Test, error)
 }{
-	{"queue", keys((*QueueConfig).options), from(ParseQueue, NewQueue)},
-	{"lock", keys((*LockConfig).options), from(ParseLock, NewLock)},
-	{"config", keys((*ConfigConfig).options), from(ParseConfig, NewConfig)},
-	{"master", keys((*MasterConfig).options), from(ParseMaster, NewMaster)},
-	{"bounces", keys((*BouncesConfig).options), from(ParseBounces, NewBounces)},
-	{"program", keys((*ProgramConfig).options), from(ParseProgram, NewProgram)},
-	{"system", keys((*SystemConfig).options), from(ParseSystem, NewSystem)},
+	{"queue", defaults(DefaultQueue, (*QueueConfig).options), from(ParseQueue, NewQueue)},
+	{"lock", defaults(DefaultLock, (*LockConfig).options), from(ParseLock, NewLock)},
+	{"config", defaults(DefaultConfig, (*ConfigConfig).options), from(ParseConfig, NewConfig)},
+	{"master", defaults(DefaultMaster, (*MasterConfig).options), from(ParseMaster, NewMaster)},
+	{"bounces", defaults(DefaultBounces, (*BouncesConfig).options), from(ParseBounces, NewBounces)},
+	{"program", defaults(DefaultProgram, (*ProgramConfig).options), from(ParseProgram, NewProgram)},
+	{"system", defaults(DefaultSystem, (*SystemConfig).options), from(ParseSystem, NewSystem)},
 }
 
 // noteKeys are the keys of a header that change nothing in the test: what a
@@ -172,9 +172,13 @@ var catalogue = []struct {
 var noteKeys = []string{"test", "note", "claim", "says", "versions", "expect", "observe", "control", "needs", "schedules", "open",
 	"anomaly", "found", "seed", "strategy"}
 
-// checkHeader finds what is wrong with a header for every workload alike; keys
-// are those that the workload reads.
-func checkHeader(h schedule.Header, keys []string) error {
+// checkHeader finds what is wrong with a header for every workload alike; options
+// are the lines that the workload reads.
+func checkHeader(h schedule.Header, options []option) error {
+	var keys []string
+	for _, o := range options {
+		keys = append(keys, o.key)
+	}
 	for _, f := range h {
 		if f.Key != "workload" && !slices.Contains(keys, f.Key) && !slices.Contains(noteKeys, f.Key) {
 			return about(f.Key, fmt.Errorf("header %s: the workload %s has no such key; there are %s, and for notes %s",
@@ -235,6 +239,22 @@ func Names() []string {
 		names = append(names, w.name)
 	}
 	return names
+}
+
+// A HeaderLine is a line of a tape's header that a workload reads.
+type HeaderLine struct{ Key, Default, Means string }
+
+// HeaderLines are those of the workload of that name.
+func HeaderLines(name string) []HeaderLine {
+	var lines []HeaderLine
+	for _, w := range catalogue {
+		if w.name == name {
+			for _, o := range w.options() {
+				lines = append(lines, HeaderLine{o.key, o.text(), o.means})
+			}
+		}
+	}
+	return lines
 }
 
 // An Observation is what came of a claim when it was tried.

@@ -58,8 +58,18 @@ func DefaultConfig() ConfigConfig {
 }
 
 func (c *ConfigConfig) options() []option {
-	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"clients", &c.Clients}, {"locks", &c.Locks}, {"promise", &c.Promise},
-		{"preload", &c.Preload}, {"timeout", &c.Timeout}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
+	return []option{
+		{"profile", &c.Profile, meansProfile},
+		{"nodes", &c.Nodes, meansNodes},
+		{"clients", &c.Clients, "what each does: NODE:add:MEMBER, NODE:remove:MEMBER, NODE:set:KEY:VALUE, NODE:hold:MESSAGE, NODE:handle:NUMBER, NODE:show, NODE:requests"},
+		{"locks", &c.Locks, "where the list's lock lies: shared, local, or none"},
+		{"promise", &c.Promise, noUpdateLost + ": what a killed client leaves behind breaks no promise"},
+		{"preload", &c.Preload, "clients read the list before they lock it too, as the queue's runners do"},
+		{"timeout", &c.Timeout, "after so long a client gives the lock up; 0s is never"},
+		{"bugs", &c.Bugs, meansBugs},
+		{"nemesis", &c.Nemeses, meansNemesis},
+		{"crashes", &c.Faults, meansCrashes},
+	}
 }
 
 // Header is the configuration as a tape's header has it.

@@ -70,13 +70,35 @@ func TestQueueKeys(t *testing.T) {
 	full := QueueConfig{Profile: "2.1.39", Nodes: []string{"a"}, Messages: 2, Sample: "plain", Queues: []string{"in", "out"}, Locks: "local", Unshunt: true, Slices: []Slice{{"a", 0, 1}}, Late: []string{"a/runner"},
 		Bugs: "x", BadName: true, Damage: "unreadable", Inject: true, Promise: "exactly-once", Nemeses: []string{"crash"}, Crashes: 2}
 	h := full.Header()
-	queueKeys := keys((*QueueConfig).options)()
-	if err := checkHeader(h, queueKeys); err != nil {
+	options := new(QueueConfig).options()
+	if err := checkHeader(h, options); err != nil {
 		t.Error(err)
 	}
-	for _, key := range queueKeys {
-		if h.Get(key) == "" {
-			t.Errorf("%s is not in the header", key)
+	for _, o := range options {
+		if h.Get(o.key) == "" {
+			t.Errorf("%s is not in the header", o.key)
+		}
+	}
+}
+
+// Every line of every workload's header says what it means, and its default is one that
+// the workload takes.
+func TestHeaderLines(t *testing.T) {
+	for _, name := range Names() {
+		tape := &schedule.Tape{File: "x.tape"}
+		tape.Header.Set("workload", name)
+		lines := HeaderLines(name)
+		for _, l := range lines {
+			if l.Means == "" {
+				t.Errorf("%s: nothing is said of %s", name, l.Key)
+			}
+			if l.Default != "" {
+				tape.Header.Set(l.Key, l.Default)
+			}
+		}
+		_, err := FromTape(tape)
+		if needs := name == "program" || name == "system"; (err != nil) != needs || len(lines) == 0 {
+			t.Errorf("%s, %d lines: %v", name, len(lines), err)
 		}
 	}
 }

@@ -51,8 +51,18 @@ func DefaultLock() LockConfig {
 }
 
 func (c *LockConfig) options() []option {
-	return []option{{"nodes", &c.Nodes}, {"kind", &c.Kind}, {"lifetime", &c.Lifetime}, {"timeout", &c.Timeout}, {"hold", &c.Hold},
-		{"refresh", &c.Refresh}, {"rounds", &c.Rounds}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
+	return []option{
+		{"nodes", &c.Nodes, "a contender runs on each"},
+		{"kind", &c.Kind, "of lock: " + strings.Join(lock.Kinds, ", ")},
+		{"lifetime", &c.Lifetime, "how long a lock that is not refreshed lives"},
+		{"timeout", &c.Timeout, "after so long a contender gives up; 0s is never"},
+		{"hold", &c.Hold, "how long the work under the lock takes"},
+		{"refresh", &c.Refresh, "how often the lock is refreshed meanwhile"},
+		{"rounds", &c.Rounds, "how often each contender does that"},
+		{"bugs", &c.Bugs, meansBugs},
+		{"nemesis", &c.Nemeses, meansNemesis},
+		{"crashes", &c.Faults, meansCrashes},
+	}
 }
 
 // Header is the configuration as a tape's header has it.

@@ -58,8 +58,20 @@ func DefaultMaster() MasterConfig {
 }
 
 func (c *MasterConfig) options() []option {
-	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"commands", &c.Commands}, {"locks", &c.Locks}, {"after", &c.After},
-		{"runners", &c.Runners}, {"queues", &c.Queues}, {"messages", &c.Messages}, {"days", &c.Days}, {"bugs", &c.Bugs}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
+	return []option{
+		{"profile", &c.Profile, meansProfile},
+		{"nodes", &c.Nodes, meansNodes},
+		{"commands", &c.Commands, "what is done, NODE:start, with a flag NODE:start:-s, NODE:stop, restart and reopen; NODE:rm removes the lock's files by hand, NODE:wait:31h lets time pass, NODE:idle:1050 is another process of that number"},
+		{"locks", &c.Locks, "where the master's lock lies: shared or local"},
+		{"after", &c.After, "which commands wait: b/start:a for the crash of node a, b/start:a/start for the end of that command"},
+		{"runners", &c.Runners, "that a master starts for each queue, a slice each; 0 is one that does nothing"},
+		{"queues", &c.Queues, "of which it starts them"},
+		{"messages", &c.Messages, "how many lie in the first queue"},
+		{"days", &c.Days, "for so many a master refreshes its lock"},
+		{"bugs", &c.Bugs, meansBugs},
+		{"nemesis", &c.Nemeses, meansNemesis},
+		{"crashes", &c.Faults, meansCrashes},
+	}
 }
 
 // Header is the configuration as a tape's header has it.

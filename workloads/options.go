@@ -16,20 +16,53 @@ import (
 // longest lifetime of Mailman's locks, that of the master's.
 const horizon = 60 * time.Hour
 
-// An option is one line of a tape's header, and where its value goes.
+// An option is one line of a tape's header, where its value goes, and what it says.
 type option struct {
 	key   string
 	value any // *string, *int, *bool, *time.Duration, *[]string or *[]Slice
+	means string
 }
 
-// keys gives the keys of a configuration's options.
-func keys[C any](options func(*C) []option) func() []string {
-	return func() []string {
-		var list []string
-		for _, o := range options(new(C)) {
-			list = append(list, o.key)
+// What lines mean that are the same in more than one workload.
+const (
+	meansProfile = "the version of Mailman that programs do as (screwtape list profiles)"
+	meansNodes   = "the nodes' names"
+	meansBugs    = "bugs to plant, with commas (screwtape list bugs)"
+	meansNemesis = "what goes wrong (screwtape list nemeses)"
+	meansCrashes = "of each nemesis, at most so many faults in a schedule"
+)
+
+// text is the option's value as a header has it, "" for none.
+func (o option) text() string {
+	switch v := o.value.(type) {
+	case *string:
+		return *v
+	case *[]string:
+		return strings.Join(*v, " ")
+	case *[]Slice:
+		var words []string
+		for _, s := range *v {
+			words = append(words, s.String())
 		}
-		return list
+		return strings.Join(words, " ")
+	case *int:
+		return strconv.Itoa(*v)
+	case *time.Duration:
+		return v.String()
+	case *bool:
+		if *v {
+			return "yes"
+		}
+		return "no"
+	}
+	panic(fmt.Sprintf("option %s is a %T", o.key, o.value))
+}
+
+// defaults gives a workload's options, as they are where a header says nothing.
+func defaults[C any](make func() C, options func(*C) []option) func() []option {
+	return func() []option {
+		c := make()
+		return options(&c)
 	}
 }
 
@@ -94,29 +127,7 @@ func header(workload string, options []option) schedule.Header {
 	var h schedule.Header
 	h.Set("workload", workload)
 	for _, o := range options {
-		text := ""
-		switch v := o.value.(type) {
-		case *string:
-			text = *v
-		case *[]string:
-			text = strings.Join(*v, " ")
-		case *[]Slice:
-			var words []string
-			for _, s := range *v {
-				words = append(words, s.String())
-			}
-			text = strings.Join(words, " ")
-		case *int:
-			text = strconv.Itoa(*v)
-		case *time.Duration:
-			text = v.String()
-		case *bool:
-			text = "no"
-			if *v {
-				text = "yes"
-			}
-		}
-		if text != "" {
+		if text := o.text(); text != "" {
 			h.Set(o.key, text)
 		}
 	}

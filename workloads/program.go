@@ -59,8 +59,19 @@ func DefaultProgram() ProgramConfig {
 }
 
 func (c *ProgramConfig) options() []option {
-	return []option{{"lock", &c.Lock}, {"acquire", &c.Acquire}, {"release", &c.Release}, {"script", &c.Script}, {"nodes", &c.Nodes},
-		{"contenders", &c.Contenders}, {"hold", &c.Hold}, {"real-time", &c.Real}, {"scratch", &c.Scratch}, {"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
+	return []option{
+		{"lock", &c.Lock, "a command that runs {critical} under the lock {file}"},
+		{"acquire", &c.Acquire, "or one that takes the lock"},
+		{"release", &c.Release, "and one that lets it go"},
+		{"script", &c.Script, "or a script that does it all"},
+		{"nodes", &c.Nodes, meansNodes},
+		{"contenders", &c.Contenders, "how many, dealt to the nodes in turn"},
+		{"hold", &c.Hold, "how long {critical} takes"},
+		{"real-time", &c.Real, "clocks are the machine's"},
+		{"scratch", &c.Scratch, "directories of the machine that are empty, and each node's own, in each schedule"},
+		{"nemesis", &c.Nemeses, meansNemesis},
+		{"crashes", &c.Faults, meansCrashes},
+	}
 }
 
 // Header is the configuration as a tape's header has it.

@@ -83,12 +83,25 @@ func DefaultQueue() QueueConfig {
 }
 
 func (c *QueueConfig) options() []option {
-	return []option{{"profile", &c.Profile}, {"nodes", &c.Nodes}, {"queues", &c.Queues},
-		{"messages", &c.Messages}, {"sample", &c.Sample}, {"slices", &c.Slices}, {"late", &c.Late},
-		{"locks", &c.Locks}, {"save-bad", &c.SaveBad}, {"bugs", &c.Bugs},
-		{"bad-name", &c.BadName}, {"damage", &c.Damage}, {"inject", &c.Inject},
-		{"unshunt", &c.Unshunt}, {"promise", (*string)(&c.Promise)},
-		{"nemesis", &c.Nemeses}, {"crashes", &c.Crashes}}
+	return []option{
+		{"profile", &c.Profile, meansProfile},
+		{"nodes", &c.Nodes, meansNodes},
+		{"queues", &c.Queues, "which have runners, in the order in which a message goes through them: in, pipeline, out, retry; or all"},
+		{"messages", &c.Messages, "how many are put into the first queue"},
+		{"sample", &c.Sample, "which message (screwtape list samples)"},
+		{"slices", &c.Slices, "a runner of each queue for each, NODE:INDEX/COUNT; one for each node otherwise"},
+		{"late", &c.Late, "programs that start in the middle, such as b/runner"},
+		{"locks", &c.Locks, "where the lists' locks lie: shared or local"},
+		{"save-bad", &c.SaveBad, "runners preserve what they cannot read"},
+		{"bugs", &c.Bugs, meansBugs},
+		{"bad-name", &c.BadName, "a file with a bad name lies in the queue"},
+		{"damage", &c.Damage, "what is wrong with the first message: " + strings.Join(Damages, " or ")},
+		{"inject", &c.Inject, "a program on the last node puts the messages in"},
+		{"unshunt", &c.Unshunt, "somebody unshunts on the last node"},
+		{"promise", (*string)(&c.Promise), "what must hold: " + promises()},
+		{"nemesis", &c.Nemeses, meansNemesis},
+		{"crashes", &c.Crashes, meansCrashes},
+	}
 }
 
 // usual are lines of a header that it can do without.

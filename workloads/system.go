@@ -38,8 +38,15 @@ func DefaultSystem() SystemConfig {
 }
 
 func (c *SystemConfig) options() []option {
-	return []option{{"system", &c.Text}, {"nodes", &c.Nodes}, {"messages", &c.Messages}, {"promise", (*string)(&c.Promise)}, {"late", &c.Late},
-		{"nemesis", &c.Nemeses}, {"crashes", &c.Faults}}
+	return []option{
+		{"system", &c.Text, "the system file's text"},
+		{"nodes", &c.Nodes, meansNodes},
+		{"messages", &c.Messages, "how many are put in"},
+		{"promise", (*string)(&c.Promise), "what must hold: " + promises()},
+		{"late", &c.Late, "programs that start in the middle"},
+		{"nemesis", &c.Nemeses, meansNemesis},
+		{"crashes", &c.Faults, meansCrashes},
+	}
 }
 
 // Header is the configuration as a tape's header has it.

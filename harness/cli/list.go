@@ -29,6 +29,7 @@ type listing struct {
 var listings = []listing{
 	{"claims", (*command).listClaims},
 	{"workloads", listWorkloads},
+	{"keys", listKeys},
 	{"nemeses", listNemeses},
 	{"strategies", listStrategies},
 	{"profiles", listProfiles},
@@ -123,6 +124,25 @@ func listFacts(_ *command, w io.Writer) error {
 		list = append(list, [2]string{f.Name, fmt.Sprintf("%s: %s [%s]", strings.Join(values, ", "), f.Means, f.Source)})
 	}
 	return rows(w, list)
+}
+
+// listKeys names the keys of each workload's header, those of --set, with what they are
+// where it does not say them.
+func listKeys(_ *command, w io.Writer) error {
+	for _, name := range workloads.Names() {
+		fmt.Fprintf(w, "  workload: %s\n", name)
+		var list [][2]string
+		for _, l := range workloads.HeaderLines(name) {
+			list = append(list, [2]string{strings.TrimSpace("  " + l.Key + ": " + l.Default), l.Means})
+		}
+		for i := range list {
+			list[i][0] = "  " + list[i][0]
+		}
+		if err := rows(w, list); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nemeses says what each nemesis does.

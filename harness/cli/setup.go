@@ -54,7 +54,7 @@ func (s *setUp) define(all *pflag.FlagSet) {
 	f.Uint("contenders", uint(workloads.DefaultProgram().Contenders), "how many contend for the lock, dealt to the nodes in turn")
 	s.flags = f
 	all.AddFlagSet(f)
-	all.StringArrayVar(&s.set, "set", nil, "a line `KEY=VALUE` for the header that has no flag, such as damage=unreadable")
+	all.StringArrayVar(&s.set, "set", nil, "a line `KEY=VALUE` for the header, such as damage=unreadable; screwtape list keys")
 }
 
 // make makes the test, or says what is wrong with the flags.
