@@ -339,7 +339,7 @@ var truthNotes = map[string]string{
 	"2.1.15": "The flag removes the lock, whosever it is.\n",
 	"2.1.39": "The flag removes the lock only of a process of this host that is dead. For the\nlock of another host it still says to use the flag, which does nothing there.\n",
 	"thread": "The thread speaks of 2.1.15, and says of its start what that does: all is as there.\n",
-	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster, for which it does not wait; `master` is that program itself, whose --force does\nnot look whether the holder lives. For the lock of another host, alive or dead, `start` says\nthat Mailman did not exit cleanly the last time, and to use the flag. (Its lock was run,\nthe rest read.)\n",
+	"3.3.8":  "`start` is \"mailman start\", which looks at the lock before it starts the program\nmaster, for which it does not wait; `master` is that program itself, whose --force does\nnot look whether the holder lives. For the lock of another host, alive or dead, `start` says\nthat Mailman did not exit cleanly the last time, and to use the flag. (The real ones say\nand end so, tried with such locks.)\n",
 }
 
 func orDash(s string) string {

@@ -14,11 +14,10 @@ type Fact struct {
 	// Means is what is so where the value is yes, or what the value is.
 	Means string
 	// Source is from where that is known. "strace" and "run" are of 2.1.39 under
-	// Python 2.7.18 and of 3.3.8 (Debian's 3.3.8-2~deb12u2: its Switchboard, its
-	// master's acquire_lock_1, and flufl.lock 5.0.1) under CPython 3.11.7, unless a
-	// version is named. "source" is that of all versions, read and not run; so
-	// are the values of 2.1.15, of which only mailmanctl was run, on the library of
-	// 2.1.39. "LP 1" is a bug on Launchpad.
+	// Python 2.7.18 and of 3.3.8 (Debian's 3.3.8-2~deb12u2, with flufl.lock 5.0.1)
+	// under CPython 3.11, unless a version is named. "source" is that of all
+	// versions, read and not run; so are the values of 2.1.15, of which only
+	// mailmanctl was run, on the library of 2.1.39. "LP 1" is a bug on Launchpad.
 	Source string
 }
 
@@ -90,8 +89,8 @@ var facts = []Fact{
 		"what a message goes through from its arrival to its delivery, and retry: each has a runner (there are others, of bounces, archives, commands and more)",
 		"source"},
 	{"RetryWaits", are(func(p *Profile) *bool { return &p.RetryWaits }, true, true, false, true),
-		"what was deferred bears the time, deliver_after, before which the retry runner leaves it where it is; otherwise that gives back all, each time that it looks",
-		"source"},
+		"what was deferred bears the time, deliver_after, before which the retry runner only puts it into retry again; otherwise that gives back all, each time that it looks",
+		"run, 3.3.8; source of 2.1"},
 	{"UnshuntsAny", are(func(p *Profile) *bool { return &p.UnshuntsAny }, true, true, false, true),
 		"unshunt takes another directory than shunt/",
 		"source"},
@@ -136,19 +135,19 @@ var facts = []Fact{
 		"source; LP 1082308"},
 	{"Master.PIDFile", are(func(p *Profile) *string { return &p.Master.PIDFile }, "master-qrunner.pid", "master-qrunner.pid", "master.pid", "master-qrunner.pid"),
 		"the name of the file with the master's number",
-		"run, 2.1.39; source of 3.3.8"},
+		"run"},
 	{"Master.SiteList", are(func(p *Profile) *bool { return &p.Master.SiteList }, true, true, false, true),
 		"the site's list must load before anything else",
 		"source"},
 	{"Master.FrontEnd", are(func(p *Profile) *bool { return &p.Master.FrontEnd }, false, false, true, false),
 		"a program of its own, mailman start, looks at the lock first, and starts the master as a child. Without the flag it stops at any holder; with it, at a living process of this host",
-		"source"},
+		"run, 3.3.8"},
 	{"Master.FrontEndStatus", are(func(p *Profile) *int { return &p.Master.FrontEndStatus }, 0, 0, 2, 0),
 		"the exit status of that program where it stops (0: there is none)",
-		"source (click's for a wrong use)"},
+		"run, 3.3.8"},
 	{"Master.Flag", are(func(p *Profile) *string { return &p.Master.Flag }, "-s", "-s", "--force", "-s"),
 		"the flag for a lock that is stale",
-		"source"},
+		"run"},
 	{"Master.Looks", are(func(p *Profile) *bool { return &p.Master.Looks }, false, true, false, false),
 		"with it the master removes a lock only if its holder is a process of this host and is dead; otherwise it removes any",
 		"LP 1189558, since 2.1.16; run, 2.1.15 too"},
@@ -157,28 +156,28 @@ var facts = []Fact{
 		"run"},
 	{"Master.HeldStatus", are(func(p *Profile) *int { return &p.Master.HeldStatus }, 0, 0, 1, 0),
 		"the exit status of a master that is refused because another holds the lock",
-		"run, 2.1.39; source of 2.1.15 and 3.3.8"},
+		"run; source of 2.1.15"},
 	{"Master.ForeignByHand", are(func(p *Profile) *bool { return &p.Master.ForeignByHand }, false, false, true, false),
 		"a master that is refused says to remove another host's lock by hand; otherwise to use the flag",
-		"run, 2.1.39; source of 2.1.15 and 3.3.8"},
+		"run; source of 2.1.15"},
 	{"Master.Forks", are(func(p *Profile) *bool { return &p.Master.Forks }, true, true, false, true),
 		"the lock is taken by the command, and given to a child that is the master; otherwise the command becomes the master",
-		"strace of 2.1.39; source of 3.3.8"},
+		"strace of 2.1.39; run, 3.3.8"},
 	{"Master.PausesFirst", are(func(p *Profile) *bool { return &p.Master.PausesFirst }, false, false, true, false),
 		"the master waits for a signal before it first looks after its runners",
-		"source"},
+		"run, 3.3.8"},
 	{"Master.RestartsAll", are(func(p *Profile) *bool { return &p.Master.RestartsAll }, true, true, false, true),
 		"a runner that dies is started again, up to the limit; otherwise only one that was told to end for that",
-		"run, 2.1.39; source of 3.3.8"},
+		"run"},
 	{"Master.Restart", are(func(p *Profile) *syscall.Signal { return &p.Master.Restart }, syscall.SIGINT, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGINT),
 		"the signal of restart: the command sends it to the master, the master to its runners, and each of these ends with its number as status",
-		"source"},
+		"run, 3.3.8; source of 2.1"},
 	{"Master.RemovesPID", are(func(p *Profile) *bool { return &p.Master.RemovesPID }, false, false, true, false),
 		"the master removes the pid file when it ends",
-		"run, 2.1.39; source of 3.3.8"},
+		"run"},
 	{"Master.UnlockMatters", are(func(p *Profile) *bool { return &p.Master.UnlockMatters }, false, false, true, false),
 		"a master whose lock is not its own any more when it ends says so, and fails",
-		"source"},
+		"run, 3.3.8; source of 2.1"},
 }
 
 var queues21 = []string{"in", "out", "retry"}
