@@ -84,6 +84,9 @@ func NewLock(c LockConfig) (*harness.Test, error) {
 	if _, err := profile.ParseSet(c.Bugs, lock.Bugs); err != nil {
 		return nil, about("bugs", err)
 	}
+	if c.Rounds == 0 {
+		return nil, about("rounds", fmt.Errorf("rounds: 0; a contender takes the lock once at least"))
+	}
 	t := &harness.Test{Name: "lock", Nodes: c.Nodes, Workload: &Lock{c}, Header: c.Header()}
 	var err error
 	if t.Nemeses, err = makeNemeses(c.Nemeses, c.Faults); err != nil {

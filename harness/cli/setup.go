@@ -110,7 +110,7 @@ func (s *setUp) header(all *pflag.FlagSet) (schedule.Header, error) {
 	}
 	for _, line := range s.set {
 		key, value, ok := strings.Cut(line, "=")
-		if !ok || key == "" {
+		if !ok || key == "" || value == "" {
 			return nil, fmt.Errorf("--set: %q is no line of a header; write KEY=VALUE", line)
 		}
 		h.Set(key, value)
