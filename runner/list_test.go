@@ -47,6 +47,12 @@ func TestListNew(t *testing.T) {
 			t.Errorf("%s: status %d, %q", c.args, status, out+log)
 		}
 	}
+	if err := os.WriteFile(dir+"/lists/test/request.pck", nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, log := run(t, "list", "--dir", dir+"/lists/test", "requests"); status != exitNoRequests {
+		t.Errorf("requests that cannot be read: status %d, %q", status, log)
+	}
 	if err := os.WriteFile(dir+"/locks/test.lock", nil, 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,108 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// What is wrong with a command is told without the list.
+func TestCheck(t *testing.T) {
+	for command, want := range map[string]string{
+		"":                      `no command ""; there are add, handle, hold, new, remove, requests, set, show`,
+		"dance x":               `no command "dance"; `,
+		"add":                   "write add MEMBER",
+		"add x y":               "write add MEMBER",
+		"set x":                 "write set KEY VALUE",
+		"show x":                "write show",
+		"hold ~":                `hold: "" is no word`,
+		"set k a~b":             `set: "a b" is no word`,
+		"set members x":         "set: members is no attribute",
+		"set next_request_id 7": "set: next_request_id is no attribute",
+		"add x":                 "", "remove x": "", "set k v": "", "hold m": "", "handle 1": "", "show": "", "requests": "", "new": "",
+	} {
+		words := strings.Fields(command)
+		for i, w := range words {
+			if words[i] = strings.ReplaceAll(w, "~", " "); w == "~" {
+				words[i] = ""
+			}
+		}
+		err := Check(words)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%q: %v", command, err)
+		}
+	}
+}
+
+// A request.pck that cannot be read is told as that, and stays as it is.
+func TestDamagedRequests(t *testing.T) {
+	s := newSite(t, "first")
+	s.put("request.pck", "(dS'a'\n")
+	for _, command := range []string{"hold m0", "handle 1"} {
+		if _, err := s.do("2.1.39", strings.Fields(command)...); !errors.Is(err, ErrRequests) {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	if _, err := s.open("2.1.39").Requests(); !errors.Is(err, ErrRequests) {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(s.dir + "/request.pck"); string(data) != "(dS'a'\n" {
+		t.Errorf("it holds %q, %v", data, err)
+	}
+}
+
+// Requests are saved whatever becomes of the state, and the other way round; what
+// went wrong is told. A state that could not be written leaves nothing behind.
+func TestSaveHalf(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil        func(*site, *List) error
+		saved, holds bool
+	}{
+		"the state cannot be written": {func(s *site, l *List) error {
+			return os.Symlink("/dev/full", s.dir+"/config.pck.tmp."+sys.Hostname()+"."+strconv.Itoa(sys.Pid()))
+		}, false, true},
+		"the old state cannot be removed": {func(s *site, l *List) error {
+			os.Remove(s.dir + "/config.pck.last")
+			return os.Mkdir(s.dir+"/config.pck.last", 0o777)
+		}, false, true},
+		"the requests cannot be written": {func(s *site, l *List) error { return os.Mkdir(s.dir+"/request.pck.tmp", 0o777) }, true, false},
+	} {
+		s := newSite(t, "first")
+		l := s.open("2.1.39")
+		if err := l.Lock(0); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.spoil(s, l); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Do([]string{"hold", "m0"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Save(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		l.Unlock()
+		after := s.open("2.1.39")
+		if err := after.Load(); err != nil || (after.State[NextRequest] == int64(2)) != c.saved {
+			t.Errorf("%s: next request %v, %v", name, after.State[NextRequest], err)
+		}
+		if got, err := after.Requests(); err != nil || (got == "state request:1:m0") != c.holds {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if left, _ := filepath.Glob(s.dir + "/config.pck.tmp.*"); strings.Contains(name, "written") && len(left) > 0 {
+			t.Errorf("%s: %v is left", name, left)
+		}
+	}
+}
+
+// A state that must be repaired when the lock is held is, under that lock.
+func TestFallbackLocked(t *testing.T) {
+	s := newSite(t, "first")
+	os.Remove(s.dir + "/config.pck")
+	l := s.open("2.1.39")
+	if err := l.Lock(time.Millisecond); err != nil || len(l.State.Members()) != 1 {
+		t.Fatalf("%v, log %q", err, s.log)
+	}
+	if _, err := os.Stat(s.dir + "/LOCK"); err != nil {
+		t.Errorf("the lock is let go: %v", err)
+	}
+}
+
 // The calls of a save, in each version's order.
 func TestSaveCalls(t *testing.T) {
 	for version, keep := range map[string]string{"2.1.15": "link", "2.1.39": "link", "thread": "rename"} {
@@ -189,6 +292,17 @@ func TestTimestamp(t *testing.T) {
 	}
 	if got := s.members("2.1.39"); got != "first x" {
 		t.Errorf("members %q", got)
+	}
+	if l.read.Nanosecond() != 0 {
+		t.Errorf("the state counts as read at %v, which is no whole second", l.read)
+	}
+	l = s.open("2.1.39")
+	err := l.Lock(0)
+	if err == nil {
+		err = l.Save()
+	}
+	if st, serr := os.Stat(s.dir + "/config.pck"); err != nil || serr != nil || !l.read.Equal(st.ModTime()) {
+		t.Errorf("%v, %v; what was saved counts as read at %v", err, serr, l.read)
 	}
 }
 
