@@ -43,7 +43,7 @@ func get(t *testing.T, names ...string) []Profile {
 // do 2.1.15 and what the thread says of it.
 func TestWhatDiffersIn21(t *testing.T) {
 	p := get(t, "2.1.15", "2.1.39", "thread")
-	for i, want := range [][]string{1: {"FinishSaysWhy", "StampAfterLoad", "Master.Looks"}, 2: {"RenameToLast"}} {
+	for i, want := range [][]string{1: {"FinishSaysWhy", "RetryWaits", "StampAfterLoad", "Master.Looks"}, 2: {"RenameToLast"}} {
 		var differ []string
 		for _, f := range Facts() {
 			if f.Text(p[0]) != f.Text(p[i]) {
