@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"screwtape/harness"
 	"screwtape/harness/check"
@@ -104,6 +105,9 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 	if _, err := profile.ParseSet(c.Bugs, master.Bugs); err != nil {
 		return nil, about("bugs", err)
 	}
+	if c.Days == 0 {
+		return nil, about("days", fmt.Errorf("days: 0; a master that goes on for ever comes to no end"))
+	}
 	if err := checkLocks(c.Locks); err != nil {
 		return nil, err
 	}
@@ -120,6 +124,9 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 		if len(words) < 2 || !slices.Contains(c.Nodes, words[0]) {
 			return nil, about("commands", fmt.Errorf("%q is no command; write NODE:COMMAND, such as a:start, with one of the nodes %s", text, strings.Join(c.Nodes, " ")))
 		}
+		if err := checkCommand(words[1:]); err != nil {
+			return nil, about("commands", fmt.Errorf("%q is no command: %w", text, err))
+		}
 		p := once(words[0], programName(t.Programs, words[0], words[1]), c.arguments(i, words[1:])...)
 		p.Single, p.OneThread = false, true // a master has children, and waits for them
 		if words[1] == "rm" {
@@ -129,6 +136,40 @@ func NewMaster(c MasterConfig) (*harness.Test, error) {
 		t.Programs = append(t.Programs, p)
 	}
 	return t, c.wait(t)
+}
+
+// checkCommand says what is wrong with a command and its arguments.
+func checkCommand(command []string) error {
+	switch arguments := command[1:]; command[0] {
+	case "start", "stop", "restart", "reopen":
+		flags := []string{"-s", "--stale-lock-cleanup", "--force", "--direct", "--no-restart"}
+		for _, a := range arguments {
+			if !slices.Contains(flags, a) {
+				return fmt.Errorf("no flag %q; there are %s", a, strings.Join(flags, ", "))
+			}
+		}
+		return nil
+	case "rm":
+		if len(arguments) > 0 {
+			return fmt.Errorf("rm has no arguments")
+		}
+		return nil
+	case "wait":
+		if len(arguments) == 1 {
+			if d, err := time.ParseDuration(arguments[0]); err == nil && d > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("write wait with a length of time, such as wait:31h")
+	case "idle":
+		if len(arguments) == 1 {
+			if n, err := strconv.Atoi(arguments[0]); err == nil && n > 0 {
+				return nil
+			}
+		}
+		return fmt.Errorf("write idle with the number of a process, such as idle:1050")
+	}
+	return fmt.Errorf("there are start, stop, restart, reopen, rm, wait and idle")
 }
 
 // wait lets the commands wait that After names.
