@@ -112,10 +112,7 @@ func Start(o Options) int {
 // frontEnd is 3.3.8's "mailman start": it looks at the lock, and starts the program
 // master, of which it does not wait to hear.
 func frontEnd(o Options) int {
-	is, _, err := look(o)
-	if err != nil {
-		is = nobody
-	}
+	is, _, _ := look(o) // a lock that names nobody is in nobody's way
 	switch {
 	case is == running && !(o.Force && o.Profile.Bugs.Has("no-conflict-check")):
 		o.Log("Another master is already running.")
