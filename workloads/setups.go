@@ -66,7 +66,7 @@ var SetUps = []SetUp{
 		Faults: "-",
 		header: "workload: master\ncommands: a:start b:start"},
 	{ID: "s-after-death-2.1.15", Is: "active and passive, 2.1.15: start -s once the other host is dead", Promise: "no two masters, and the passive host's start succeeds",
-		Faults: "the active host dies at any step", Shows: "stuck",
+		Faults: "the active host dies at any step, also of its own start", Shows: "stuck",
 		header: "workload: master\nprofile: 2.1.15\ncommands: a:start b:start:-s\nafter: b/start:a\nnemesis: node-crash"},
 	{ID: "s-after-death-2.1.39", Is: "active and passive, 2.1.39: start -s once the other host is dead", Promise: "no two masters, and the passive host's start succeeds",
 		Faults: "the active host dies at any step", Shows: "stuck",
