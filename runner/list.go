@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"screwtape/runner/list"
@@ -35,7 +34,7 @@ func listMain(args []string) int {
 	fs := newFlags("list", listHelp)
 	dir := fs.String("dir", "/shared/lists/test", "the `directory` of the list, whose last part is its NAME")
 	lockFile := fs.String("lock", installedLock, "the `path` of the list's lock; \"\" to do without")
-	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
+	version := profileFlag(fs)
 	timeout := fs.Duration("timeout", 0, "wait so long for the lock; 0 is for ever")
 	preload := fs.Bool("preload", false, "read the state before the lock is taken too, as the queue's runners do")
 	bugs := fs.String("bugs", "", "plant these bugs, a `list` with commas")

@@ -25,7 +25,7 @@ const masterHelp = `master [flags] start|stop|restart|reopen
 func masterMain(args []string) int {
 	fs := newFlags("master", masterHelp)
 	o := master.Options{Log: say}
-	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
+	version := profileFlag(fs)
 	fs.StringVar(&o.Dir, "dir", "/shared", "the `directory` with locks, data, lists and qfiles")
 	fs.StringVar(&o.Locks, "locks", "", "the `directory` of the lock, if it is another")
 	fs.BoolVar(&o.Force, "s", false, "remove a lock that is in the way; what that is depends on the version")

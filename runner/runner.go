@@ -149,13 +149,19 @@ func die(p profile.Profile, err error) int {
 
 // common are the flags that the programs share.
 type common struct {
-	dir, queue, profile, bugs string
+	dir, queue, bugs string
+	profile          *string
+}
+
+// profileFlag is the flag by which a program is told to do as a version.
+func profileFlag(fs *flag.FlagSet) *string {
+	return fs.String("profile", profile.Default, "do as this `version`: "+strings.Join(profile.All(), ", "))
 }
 
 func (c *common) define(fs *flag.FlagSet) {
 	fs.StringVar(&c.dir, "dir", "/shared/qfiles", "the `directory` of the queues")
 	fs.StringVar(&c.queue, "queue", queue.Out, "the `name` of the queue")
-	fs.StringVar(&c.profile, "profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
+	c.profile = profileFlag(fs)
 	fs.StringVar(&c.bugs, "bugs", "", "plant these bugs, a `list` with commas")
 }
 
@@ -211,7 +217,7 @@ func (c *common) parse(fs *flag.FlagSet, args []string) (p profile.Profile, stat
 	if status, ok := parse(fs, args, 0); !ok {
 		return p, status, false
 	}
-	p, err := profile.Get(c.profile)
+	p, err := profile.Get(*c.profile)
 	if err == nil {
 		bugs := profile.Bugs
 		if c.queue == queue.Bounces {

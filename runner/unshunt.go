@@ -2,7 +2,6 @@ package runner
 
 import (
 	"path"
-	"strings"
 
 	"screwtape/runner/profile"
 	"screwtape/runner/queue"
@@ -14,7 +13,7 @@ import (
 func unshuntMain(args []string) int {
 	fs := newFlags("unshunt", "unshunt [flags] [DIRECTORY]")
 	root := fs.String("dir", "/shared/qfiles", "the `directory` of the queues")
-	version := fs.String("profile", "2.1.39", "do as this `version`: "+strings.Join(profile.All(), ", "))
+	version := profileFlag(fs)
 	discard := fs.Bool("discard", false, "throw the messages away (3.3.8)")
 	if status, ok := parse(fs, args, 1); !ok {
 		return status

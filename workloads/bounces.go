@@ -48,7 +48,7 @@ const dataDir = "data"
 
 // DefaultBounces is two messages and a runner on each of two nodes.
 func DefaultBounces() BouncesConfig {
-	return BouncesConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Runners: []string{"a", "b"}, Pids: "same", Messages: 2, Faults: 1}
+	return BouncesConfig{Profile: profile.Default, Nodes: []string{"a", "b"}, Runners: []string{"a", "b"}, Pids: "same", Messages: 2, Faults: 1}
 }
 
 func (c *BouncesConfig) options() []option {

@@ -54,7 +54,7 @@ const noUpdateLost = "no-update-lost"
 
 // DefaultConfig is two nodes that each add a member, under a lock that both see.
 func DefaultConfig() ConfigConfig {
-	return ConfigConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Clients: []string{"a:add:x", "b:add:y"}, Locks: "shared", Faults: 1}
+	return ConfigConfig{Profile: profile.Default, Nodes: []string{"a", "b"}, Clients: []string{"a:add:x", "b:add:y"}, Locks: "shared", Faults: 1}
 }
 
 func (c *ConfigConfig) options() []option {

@@ -55,7 +55,7 @@ type MasterConfig struct {
 
 // DefaultMaster is a start on each of two nodes.
 func DefaultMaster() MasterConfig {
-	return MasterConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Commands: []string{"a:start", "b:start"}, Locks: "shared", Queues: []string{queue.Out}, Days: 2, Faults: 1}
+	return MasterConfig{Profile: profile.Default, Nodes: []string{"a", "b"}, Commands: []string{"a:start", "b:start"}, Locks: "shared", Queues: []string{queue.Out}, Days: 2, Faults: 1}
 }
 
 func (c *MasterConfig) options() []option {

@@ -78,7 +78,7 @@ func (s Slice) String() string { return fmt.Sprintf("%s:%d/%d", s.Node, s.Index,
 // Mailman's documentation wants it: each has a slice of its own. With the
 // nemesis overlap every node serves the whole queue.
 func DefaultQueue() QueueConfig {
-	return QueueConfig{Profile: "2.1.39", Nodes: []string{"a", "b"}, Queues: []string{queue.Out}, Messages: 1, Sample: "plain",
+	return QueueConfig{Profile: profile.Default, Nodes: []string{"a", "b"}, Queues: []string{queue.Out}, Messages: 1, Sample: "plain",
 		Locks: "shared", SaveBad: true, Promise: check.ExactlyOnce, Crashes: 1}
 }
 

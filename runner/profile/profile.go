@@ -92,6 +92,9 @@ func openFlags(closeOnExec bool) int {
 	return 0
 }
 
+// Default is the profile of whoever names none: the last version of 2.1.
+const Default = "2.1.39"
+
 // columns are the profiles' names, in the order of the table's columns.
 var columns = []string{"2.1.15", "2.1.39", "3.3.8", "thread"}
 
