@@ -10,7 +10,8 @@ import (
 	"screwtape/harness/check"
 )
 
-// What each way of locking lets happen to a list, and what not.
+// What each way of locking lets happen to a list, and what not. Three that want the
+// lock can break it, so that there are two (and show, which does not take it).
 func TestConfigLocks(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -21,7 +22,11 @@ func TestConfigLocks(t *testing.T) {
 		{"shared, a reader", func(c *ConfigConfig) { c.Clients = []string{"a:add:x", "b:show"} }, nil},
 		{"shared, requests", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:hold:m1"} }, nil},
 		{"shared, a request that is handled", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:handle:1"} }, nil},
-		{"shared, requests and a reader", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:show"} }, nil},
+		{"shared, requests and readers", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m0", "b:show", "b:requests"} }, nil},
+		{"shared, one name of each kind", func(c *ConfigConfig) { c.Clients = []string{"a:hold:m", "b:add:m"} }, nil},
+		{"local, requests and readers elsewhere", func(c *ConfigConfig) {
+			c.Locks, c.Clients = "local", []string{"a:show", "a:requests", "b:hold:m0", "b:hold:m1"}
+		}, nil},
 		{"local", func(c *ConfigConfig) { c.Locks = "local" }, []string{check.LostUpdate, check.Stranded, check.CorruptState}},
 		{"local, requests", func(c *ConfigConfig) {
 			c.Locks, c.Clients = "local", []string{"a:hold:m0", "b:hold:m1"}
