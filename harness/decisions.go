@@ -31,7 +31,7 @@ func (w *World) do(p *play, d schedule.Decision) (outcome func() string, err err
 		// Before all else that comes of it: it may end at once.
 		p.at(w).Add("nemesis", history.Info, "start", d.Process, "")
 		for _, q := range w.programs {
-			if (q.label == d.Process || q.host.Name == d.Process) && !q.alive {
+			if (q.label == d.Process || q.host.Name == d.Process) && !q.alive && w.served(q) {
 				if err := w.start(q); err != nil {
 					return nil, err
 				}

@@ -15,7 +15,7 @@ func (w *World) options(p *play) []schedule.Option {
 	timeouts := w.nextTimeouts()
 	for _, q := range w.all() {
 		if !q.alive {
-			if q.mayStart(p.healing) && w.over(q.program.After) {
+			if q.mayStart(p.healing) && w.over(q.program.After) && w.served(q) {
 				list = append(list, schedule.Option{Decision: schedule.Decision{Process: q.label, Verb: schedule.Start}})
 			}
 			continue
@@ -76,7 +76,7 @@ func (w *World) options(p *play) []schedule.Option {
 	if !p.healing {
 		s := w.situation()
 		for _, n := range p.nemeses {
-			list = append(list, n.Faults(s)...)
+			list = append(list, slices.DeleteFunc(n.Faults(s), w.unserved)...)
 		}
 	}
 	schedule.Sort(list)

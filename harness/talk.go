@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"screwtape/harness/node"
+	"screwtape/harness/schedule"
 )
 
 // Where programs of one node talk to each other by TCP, on a port that the test
@@ -93,26 +94,56 @@ func word(said []byte) string {
 	return first
 }
 
+// served reports whether somebody listens where the program is a client, if it is one.
+func (w *World) served(p *Process) bool {
+	return p.program.Port == 0 || len(sockets(p.host.AgentPID(), tcpListen, p.program.Port)) > 0
+}
+
+// unserved reports whether an option is the start of a client that is not served.
+func (w *World) unserved(o schedule.Option) bool {
+	p := w.actor(o.Process)
+	return o.Verb == schedule.Start && p != nil && !w.served(p)
+}
+
 // listens reports whether the process waits for clients on a port of the test.
-func (w *World) listens(p *Process) bool { return w.serves(p, "0A") }
+func (w *World) listens(p *Process) bool { return w.serves(p, tcpListen) }
 
 // awaitsClient reports whether the thread waits, up to a time-out, for what may be
 // the next thing that a client says. That does not come early, whatever time it is:
 // what clients do takes none, and a server gives them minutes (RFC 5321, 4.5.3.2).
 func (w *World) awaitsClient(t *Thread) bool {
-	return t.wait != nil && len(t.wait.files) > 0 && w.serves(t.proc, "01")
+	return t.wait != nil && len(t.wait.files) > 0 && w.serves(t.proc, tcpEstablished)
 }
 
-// serves reports whether the process has a socket on a port of the test that is in
-// this state: by its number in the kernel (proc_pid_net(5)), in hexadecimal.
+// serves reports whether the process has a socket in this state on a port of the test.
 func (w *World) serves(p *Process, state string) bool {
 	if len(w.test.Ports) == 0 {
 		return false
 	}
-	proc := "/proc/" + strconv.Itoa(p.pid)
-	sockets := map[string]bool{}
-	for _, table := range []string{"/net/tcp", "/net/tcp6"} {
-		data, _ := os.ReadFile(proc + table)
+	names := sockets(p.pid, state, w.test.Ports...)
+	if len(names) == 0 {
+		return false
+	}
+	dir := "/proc/" + strconv.Itoa(p.pid) + "/fd/"
+	files, _ := os.ReadDir(dir)
+	return slices.ContainsFunc(files, func(f os.DirEntry) bool {
+		name, err := os.Readlink(dir + f.Name())
+		return err == nil && slices.Contains(names, name)
+	})
+}
+
+// States of TCP sockets, by their numbers in the kernel (proc_pid_net(5)).
+const (
+	tcpEstablished = "01"
+	tcpListen      = "0A"
+)
+
+// sockets are what descriptors of the TCP sockets are called that are in this state,
+// on these ports, on the node of the process.
+func sockets(pid int, state string, ports ...int) []string {
+	var names []string
+	for _, table := range []string{"tcp", "tcp6"} {
+		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/net/" + table)
 		for line := range strings.Lines(string(data)) {
 			const localAddress, st, inode = 1, 3, 9
 			f := strings.Fields(line)
@@ -120,17 +151,10 @@ func (w *World) serves(p *Process, state string) bool {
 				continue
 			}
 			_, number, _ := strings.Cut(f[localAddress], ":")
-			if at, err := strconv.ParseUint(number, 16, 16); err == nil && slices.Contains(w.test.Ports, int(at)) {
-				sockets["socket:["+f[inode]+"]"] = true
+			if at, err := strconv.ParseUint(number, 16, 16); err == nil && slices.Contains(ports, int(at)) {
+				names = append(names, "socket:["+f[inode]+"]")
 			}
 		}
 	}
-	if len(sockets) == 0 {
-		return false
-	}
-	files, _ := os.ReadDir(proc + "/fd")
-	return slices.ContainsFunc(files, func(f os.DirEntry) bool {
-		name, err := os.Readlink(proc + "/fd/" + f.Name())
-		return err == nil && sockets[name]
-	})
+	return names
 }

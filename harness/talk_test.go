@@ -162,3 +162,49 @@ func TestWord(t *testing.T) {
 		}
 	}
 }
+
+// eager is a nemesis that offers to start whatever is down, and a strategy that does.
+type eager struct{ schedule.Strategy }
+
+func (e eager) Pick(options []schedule.Option) (int, error) {
+	for i, o := range options {
+		if o.Verb == schedule.Start {
+			return i, nil
+		}
+	}
+	return e.Strategy.Pick(options)
+}
+
+func (eager) Name() string           { return "eager" }
+func (eager) Reset()                 {}
+func (eager) Took(schedule.Decision) {}
+func (eager) Faults(s Situation) (list []schedule.Option) {
+	for _, p := range s.Processes {
+		if !p.Alive {
+			list = append(list, schedule.Option{Decision: schedule.Decision{Process: p.Label, Verb: schedule.Start}, Restart: true})
+		}
+	}
+	return list
+}
+
+// A client is not started before its server listens, nor started again.
+func TestServed(t *testing.T) {
+	mailer := func(name string, port int) Program {
+		return Program{Node: "a", Name: name, Path: "/proc/self/exe", Args: []string{mailerName, name},
+			Env: []string{"GOMAXPROCS=1"}, OneThread: true, Late: true, Once: true, Port: port}
+	}
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Ports: []int{talkPort}, Nemeses: []Nemesis{eager{}}, MaxDecisions: 4,
+		Programs: []Program{mailer("ask", talkPort), mailer("listen", 0)}})
+	r, err := w.Play(eager{schedule.Canonical()}, Options{Fresh: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range r.Steps {
+		got = append(got, s.Decision.String())
+	}
+	want := []string{"a/listen start", "a/ask start", "a/listen send 220", "a/listen send tens"}
+	if !slices.Equal(got, want) {
+		t.Errorf("decisions are %q, want %q", got, want)
+	}
+}

@@ -81,6 +81,9 @@ type Program struct {
 	// not start before that program has run and ended, or that node has crashed.
 	// "" waits for nothing.
 	After string
+	// Port is for a client of a server on its own node: it is started only while
+	// somebody listens there. 0 waits for nothing.
+	Port int
 	// Single promises that only the program's first thread acts, that it ends
 	// each of its steps in a call that can be held, and that it makes all such
 	// calls by package direct: the built-in programs do. What such a program is

@@ -150,7 +150,7 @@ func sender(node string, a Act) harness.Program {
 	from, to, _ := a.envelope()
 	text := strings.ReplaceAll(a.Text, "{id}", actID(node, a.Name))
 	p := once(node, a.Name, append(args, "--from", from, "--to", to, text)...)
-	p.Single, p.OneThread = false, true
+	p.Single, p.OneThread, p.Port = false, true, a.port()
 	return p
 }
 
