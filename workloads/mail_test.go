@@ -42,11 +42,13 @@ func TestMailIn(t *testing.T) {
 `, 1)
 	refuses := strings.Replace(sound, keeps, `                    self.say("451 not now")
 `, 1)
+	unsynced := strings.Replace(sound, "        os.fsync(file.fileno())\n", "", 1)
 	lmtp := strings.Replace(strings.Replace(sound, `b"DATA"`, `b"EHLO": return
                 case b"DATA"`, 1), "smtp = 2525", "lmtp = 2525", 1)
 	const (
 		greets    = "a/post start\na/spooler send 220\na/post send EHLO\na/spooler send 250\na/post send MAIL\na/spooler send 250\na/post send RCPT\na/spooler send 250\na/post send DATA\na/spooler send 354\n"
 		handsOver = greets + "a/post send post-a\n"
+		says250   = "a/spooler send 250\na/post send QUIT\na/spooler send 221\n"
 	)
 	for _, c := range []struct {
 		name, text, lines string
@@ -56,6 +58,8 @@ func TestMailIn(t *testing.T) {
 	}{
 		{"kept, killed after the answer", sound, handsOver + "a/spooler send 250\na/spooler crash\n", nil, check.Valid, "exit 0"},
 		{"answered too early, killed after that", early, handsOver + "a/spooler send 250\na/spooler crash\n", []string{check.LostMessage}, check.Invalid, "exit 0"},
+		{"synced, and the power fails", sound, handsOver + says250 + "server powerloss\n", nil, check.Valid, "exit 0"},
+		{"not synced, and the power fails", unsynced, handsOver + says250 + "server powerloss\n", []string{check.LostMessage}, check.Invalid, "exit 0"},
 		{"killed before the answer", sound, handsOver + "a/spooler rename ... = ok\na/spooler crash\n", nil, check.Valid, "exit 2"},
 		{"killed half-way", sound, greets + "a/spooler crash\na/spooler start\n", nil, check.Valid, "exit 2"},
 		{"down at first", sound, "a/spooler crash\n", nil, check.Valid, "exit 0"},

@@ -68,7 +68,8 @@ func (q *systemQueue) ids() []string {
 }
 
 // Observe notes that a client begins, that a message is in one more file of
-// deliveries, and that it is in no other file any more. Of a client and its own
+// deliveries, or in one less since the power failed, and that it is in no other file
+// any more. Of a client and its own
 // message that is not noted: until it has ended with 0, whoever called it will
 // call it again.
 func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Recorder) {
@@ -89,6 +90,11 @@ func (q *systemQueue) Observe(d schedule.Decision, s *share.Store, h *history.Re
 		was, is := q.copies[id], now[id]
 		for range is.delivered - was.delivered {
 			h.Did(d.Process, "deliver", id)
+		}
+		if d.Verb == schedule.PowerLoss {
+			for range was.delivered - is.delivered {
+				h.Did(d.Process, "lose", id)
+			}
 		}
 		own := client && id == actID(node, name)
 		if was.elsewhere > 0 && is.elsewhere == 0 && !own {

@@ -154,6 +154,26 @@ func TestExplanations(t *testing.T) {
 	}
 }
 
+// A delivery that the power took back is none.
+func TestUndoneDeliveries(t *testing.T) {
+	for _, c := range []struct{ history, want string }{
+		{"client enqueue m0; a/d deliver m0; server lose m0", "1 lost-message"},
+		{"client enqueue m0; a/d deliver m0; server lose m0; a/d deliver m0", "none"},
+		{"client enqueue m0; a/d deliver m0; a/d deliver m0; server lose m0", "none"},
+		{"client enqueue? m0; a/d deliver m0; server lose m0", "none"},
+		{"client enqueue m0; server lose m0; a/d deliver m0", "none"},
+	} {
+		v := JudgeMessages(ExactlyOnce, Messages(parse(c.history), nil), nil)
+		if got := Summary(v.Anomalies); got != c.want {
+			t.Errorf("%s: %s, want %s", c.history, got, c.want)
+		}
+	}
+	v := JudgeMessages(ExactlyOnce, []Message{{ID: "m0", Accepted: true, Undone: true}}, nil)
+	if want := "m0 was accepted and delivered, and the delivery, which was not synced, was lost with the power"; v.Anomalies[0].Explanation != want {
+		t.Errorf("it is told as %q", v.Anomalies[0].Explanation)
+	}
+}
+
 // parse reads a history in short: "client enqueue m0" is invoked and done,
 // "client enqueue? m0" stays open; "crash WHO".
 func parse(text string) []history.Op {

@@ -17,6 +17,7 @@ import (
 //	PROCESS   ok          deliver  ID   one delivery
 //	PROCESS   ok          forward  ID   it has put the message into a further queue
 //	PROCESS   ok          remove   ID   the process has taken the entry away
+//	server    ok          lose     ID   one delivery is undone: the power failed before it was synced
 //	nemesis   info        crash    WHO  a process with its children, or a node
 //
 // and places says where copies of each message lie at the end. Messages come
@@ -69,6 +70,11 @@ func Messages(ops []history.Op, places map[string][]string) []Message {
 				left, interrupted := settle(pending[op.Value], crashed)
 				excuses[op.Value] += interrupted
 				pending[op.Value] = without(left, op.Process)
+			}
+		case "lose":
+			if m := message(op.Value); op.Type == history.OK && len(m.Deliveries) > 0 {
+				m.Deliveries = m.Deliveries[:len(m.Deliveries)-1]
+				m.Undone = true
 			}
 		case "crash":
 			crashed[op.Value] = op.Index

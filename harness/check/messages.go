@@ -17,7 +17,8 @@ type Delivery struct {
 type Message struct {
 	ID         string
 	Accepted   bool       // the enqueue completed, as its client was told
-	Deliveries []Delivery // in their order
+	Deliveries []Delivery // in their order, without those that were undone
+	Undone     bool       // a delivery was undone: the power failed before it was synced
 	Places     []string   // where copies of it lie; none is "nowhere"
 }
 
@@ -139,6 +140,10 @@ func (m *Message) anomaly(kind string) Anomaly {
 		}
 	case LostMessage:
 		a.Explanation = m.ID + " was accepted and never delivered, and nothing is left of it"
+		if m.Undone {
+			a.Explanation = m.ID + " was accepted and delivered, and the delivery, which was not synced, was lost with the power"
+			break
+		}
 		if len(m.Places) > 0 && m.Places[0] != Nowhere {
 			a.Explanation = fmt.Sprintf("%s was accepted and never delivered; what is left of it is .%s, which nothing reads again", m.ID, strings.Join(m.Places, ", ."))
 		}
