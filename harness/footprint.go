@@ -33,6 +33,10 @@ func (w *World) footprint(d schedule.Decision, before time.Duration) schedule.Fo
 		}
 	case schedule.Crash, schedule.Start, schedule.Pause, schedule.Resume, schedule.Signal:
 		f.Writes = append(f.Writes, "faults")
+		if len(w.test.Ports) > 0 { // whether a client can start hangs on whether its server is up
+			node, _, _ := strings.Cut(d.Process, "/")
+			f.Writes = append(f.Writes, schedule.Resource("up:"+node))
+		}
 	case schedule.PowerLoss: // its order with every other step matters
 		f.Writes = append(f.Writes, power)
 		return f

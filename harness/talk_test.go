@@ -207,4 +207,12 @@ func TestServed(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("decisions are %q, want %q", got, want)
 	}
+	// So it matters whether a client starts before its server crashes.
+	start := w.footprint(schedule.Decision{Process: "a/ask", Verb: schedule.Start}, 0)
+	for process, want := range map[string]bool{"a/listen": true, "a": true, "b/listen": false} {
+		start.Writes = slices.DeleteFunc(start.Writes, func(r schedule.Resource) bool { return r == "faults" })
+		if crash := w.footprint(schedule.Decision{Process: process, Verb: schedule.Crash}, 0); start.Conflicts(crash) != want {
+			t.Errorf("a crash of %s conflicts with it: %v", process, !want)
+		}
+	}
 }
