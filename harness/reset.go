@@ -98,7 +98,7 @@ func (w *World) warmUp(p *Process) error {
 		}
 		t := w.ready(p)
 		if t == nil {
-			return fmt.Errorf("%s is up but neither sleeps nor does anything on the share", p.label)
+			return fmt.Errorf("%s is up but neither sleeps nor does anything on the share%s", p.label, w.norListens())
 		}
 		if err := w.release(t); err != nil {
 			return err

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"fmt"
 	"net/mail"
 	"os"
 	"slices"
@@ -107,6 +108,14 @@ func (w *World) unserved(o schedule.Option) bool {
 
 // listens reports whether the process waits for clients on a port of the test.
 func (w *World) listens(p *Process) bool { return w.serves(p, tcpListen) }
+
+// norListens says that of a program, where some should.
+func (w *World) norListens() string {
+	if len(w.test.Ports) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", nor listens on port %s", strings.Trim(fmt.Sprint(w.test.Ports), "[]"))
+}
 
 // awaitsClient reports whether the thread waits, up to a time-out, for what may be
 // the next thing that a client says. That does not come early, whatever time it is:

@@ -163,6 +163,16 @@ func TestWord(t *testing.T) {
 	}
 }
 
+// A program that listens elsewhere is told from one that is not ready.
+func TestNorListens(t *testing.T) {
+	w := newWorld(t, &Test{Nodes: []string{"a"}, Workload: plain{}, Ports: []int{talkPort + 1}, Programs: []Program{{Node: "a", Name: "listen",
+		Path: "/proc/self/exe", Args: []string{mailerName, "listen"}, Env: []string{"GOMAXPROCS=1"}, OneThread: true}}})
+	_, err := w.Play(schedule.Canonical(), Options{})
+	if err == nil || err.Error() != "a/listen is up but neither sleeps nor does anything on the share, nor listens on port 2526" {
+		t.Errorf("error %v", err)
+	}
+}
+
 // eager is a nemesis that offers to start whatever is down, and a strategy that does.
 type eager struct{ schedule.Strategy }
 

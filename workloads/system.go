@@ -87,6 +87,9 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 	if len(c.Nodes) == 0 {
 		return nil, fmt.Errorf("a test needs a node")
 	}
+	if err := s.absent(c.Nodes); err != nil {
+		return nil, about("system", err)
+	}
 	t := &harness.Test{Name: s.Name, Nodes: c.Nodes, Header: c.Header(), Scratch: s.Scratch}
 	overlap := slices.Contains(c.Nemeses, "overlap")
 	others := slices.DeleteFunc(slices.Clone(c.Nemeses), func(n string) bool { return n == "overlap" })
@@ -119,7 +122,9 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 				p := base.program(node, a.Name, a.Command, a.Fork, append(fill, "{id}", actID(node, a.Name))...)
 				if a.port() != 0 {
 					p = sender(node, a)
-					t.Ports = append(t.Ports, a.port())
+					if !slices.Contains(t.Ports, a.port()) {
+						t.Ports = append(t.Ports, a.port())
+					}
 				}
 				p.Late, p.Once = true, true
 				t.Programs = append(t.Programs, p)
@@ -138,6 +143,30 @@ func NewSystem(c SystemConfig) (*harness.Test, error) {
 		t.Workload = &systemQueue{system: base}
 	}
 	return t, nil
+}
+
+// absent finds a program or an act that is on none of the nodes, or an act that hands
+// its message to a program of a node that has none.
+func (s *System) absent(nodes []string) error {
+	has := func(wanted []string) bool {
+		return slices.ContainsFunc(nodes, func(n string) bool { return on(wanted, n) })
+	}
+	for _, p := range s.Programs {
+		if !has(p.Nodes) {
+			return fmt.Errorf("the program %s is for the nodes %s, and there are %s", p.Name, strings.Join(p.Nodes, " "), strings.Join(nodes, " "))
+		}
+	}
+	for _, a := range s.Acts {
+		if !has(a.Nodes) {
+			return fmt.Errorf("the act %s is for the nodes %s, and there are %s", a.Name, strings.Join(a.Nodes, " "), strings.Join(nodes, " "))
+		}
+		for _, n := range nodes {
+			if a.port() != 0 && on(a.Nodes, n) && !slices.ContainsFunc(s.Programs, func(p SystemProgram) bool { return on(p.Nodes, n) }) {
+				return fmt.Errorf("the act %s has no program on %s to talk to; say by nodes = [...] on which nodes it is", a.Name, n)
+			}
+		}
+	}
+	return nil
 }
 
 // sender is the program that hands an act's message to a mail server. It waits for

@@ -191,7 +191,10 @@ func TestMailFiles(t *testing.T) {
 		{"smtp = 2525", "lmtp = -1", `x.toml:20: there is no port -1; write one from 1 to 65535`},
 		{"smtp = 2525", "lmtp = 25", `x.toml:20: port 25 is that of the mail sink, to which programs deliver; have the program listen on another one`},
 		{"smtp = 2525", "smtp = 2525\nlmtp = 2525", `x.toml:19: the act post is not one of a command, a fork, a message and a file; `},
-		{"smtp = 2525", `smtp = "2525"`, `x.toml:20: `},
+		{"smtp = 2525", `smtp = "2525"`, `x.toml:20: act.smtp is not a whole number; write smtp = 2525`},
+		{"smtp = 2525", `smtp = 25.5`, `x.toml:20: act.smtp is not a whole number; write smtp = 2525`},
+		{`promise   = "at-least-once"`, "promise = 3", `x.toml:3: promise is not a text; write promise = "..."`},
+		{`name    = "spooler"`, "name = \"spooler\"\nfresh = 1", `x.toml:16: program.fresh is not true or false; write fresh = true`},
 		{"To: bart@example.org\n", "", `x.toml:21: the message of the act post has no envelope: its text has no field To: with one address; begin it with From: and To:, one address each, and with Message-ID: <{id}@...>`},
 		{"anne@example.org", "anne@example.org, bart@example.org", `x.toml:21: the message of the act post has no envelope: its text has no field From: with one address; `},
 		{"From: ", "From ", `x.toml:21: the message of the act post has no envelope: its text is no message; `},
@@ -204,6 +207,25 @@ func TestMailFiles(t *testing.T) {
 		}
 		if _, err := ParseSystemFile("x.toml", broken); err == nil || !strings.HasPrefix(err.Error(), c.says) {
 			t.Errorf("%s: error\n\t%v\nis not\n\t%s", c.new, err, c.says)
+		}
+	}
+}
+
+// What is for no node of the test, and mail for a node without a program, is no test.
+func TestAbsent(t *testing.T) {
+	text := documented(t, "spooler")
+	for _, c := range []struct{ old, new, says string }{
+		{"smtp = 2525", "smtp = 2525\nnodes = [\"z\"]", "the act post is for the nodes z, and there are a b"},
+		{`name    = "spooler"`, "name = \"spooler\"\nnodes = [\"z\"]", "the program spooler is for the nodes z, and there are a b"},
+		{`name    = "spooler"`, "name = \"spooler\"\nnodes = [\"a\"]", "the act post has no program on b to talk to; say by nodes = [...] on which nodes it is"},
+		{`name    = "spooler"`, `name = "spooler"`, ""},
+	} {
+		config := DefaultSystem()
+		config.Text = strings.Replace(text, c.old, c.new, 1)
+		test, err := NewSystem(config)
+		skipMissing(t, err)
+		if err == nil && (c.says != "" || !slices.Equal(test.Ports, []int{2525})) || err != nil && err.Error() != c.says {
+			t.Errorf("%s: error %v, want %q", c.new, err, c.says)
 		}
 	}
 }

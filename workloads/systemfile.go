@@ -155,6 +155,15 @@ func parseSystem(text string) (*System, error) {
 	return ParseSystemFile(text+".toml", string(data))
 }
 
+// kinds are how values of Go's types are called, and written, in a system file.
+var kinds = map[string]struct{ what, write string }{
+	"[]string":      {"a list", `["..."]`},
+	"string":        {"a text", `"..."`},
+	"check.Promise": {"a text", `"..."`},
+	"int":           {"a whole number", "2525"},
+	"bool":          {"true or false", "true"},
+}
+
 // ParseSystemFile reads a system file's text; file is what errors call it.
 func ParseSystemFile(file, text string) (*System, error) {
 	s := &System{Clock: "virtual", Promise: check.ExactlyOnce}
@@ -170,8 +179,13 @@ func ParseSystemFile(file, text string) (*System, error) {
 	case errors.As(err, &syntax):
 		row, _ := syntax.Position()
 		what, mend := strings.TrimPrefix(syntax.Error(), "toml: "), "mend the line"
-		if key := strings.Join(syntax.Key(), "."); key != "" && strings.HasSuffix(what, "of type []string") {
-			what, mend = key+" is not a list", fmt.Sprintf("write %s = [\"...\"]", key[strings.LastIndex(key, ".")+1:])
+		if key := syntax.Key(); len(key) > 0 {
+			for kind, wants := range kinds {
+				if strings.HasSuffix(what, " of type "+kind) {
+					what, mend = strings.Join(key, ".")+" is not "+wants.what, fmt.Sprintf("write %s = %s", key[len(key)-1], wants.write)
+					break
+				}
+			}
 		}
 		return nil, fmt.Errorf("%s:%d: %s; %s", file, row, what, mend)
 	case err != nil:
