@@ -220,7 +220,7 @@ func (nothing) Done(schedule.Decision, schedule.Footprint) error { return nil }
 // What a program writes while it starts belongs to each schedule that it takes
 // part in, also to those into which it goes on from the one before.
 func TestWarmUp(t *testing.T) {
-	up := shell("a", "up", "echo starts; echo x >/shared/d/up; echo rests; exec sleep 1000")
+	up := shell("a", "up", "echo starts; test -e /shared/d/up; echo rests; exec sleep 1000")
 	up.Late, up.Once = false, false
 	late := shell("b", "late", "echo late")
 	w := newWorld(t, &Test{Nodes: []string{"a", "b"}, Workload: plain{files: tableFiles}, Programs: []Program{up, late}})

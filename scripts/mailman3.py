@@ -34,7 +34,8 @@ def rehearse():
     message = message_from_string(
         "From: anne@example.org\nTo: test@example.org\nMessage-ID: <rehearsal@example.org>\n\nA word.\n",
         Message)
-    if sys.argv[1:] == ["lmtp"]:
+    lmtp = sys.argv[1:] == ["lmtp"]
+    if lmtp:
         server = runner.make_runner("lmtp", 0, 1).lmtp
         server.start()
         with smtplib.LMTP("127.0.0.1", int(config.mta.lmtp_port), local_hostname="rehearsal") as client:
@@ -43,7 +44,7 @@ def rehearse():
     for name in "in", "pipeline", "out":
         for number in range(int(getattr(config, f"runner.{name}").instances)):
             rehearsed = runner.make_runner(name, number, 1, once=True)
-            if name == "in":
+            if name == "in" and not lmtp:
                 rehearsed.switchboard.enqueue(message, listid="test.example.org")
             rehearsed.run()
 
