@@ -16,6 +16,7 @@ var catalogue = []struct {
 	make func(budget int) harness.Nemesis
 }{
 	{"crash", func(n int) harness.Nemesis { return &Crash{Budget: n} }},
+	{"crash-stop", func(n int) harness.Nemesis { return &CrashStop{Crash{Budget: n}} }},
 	{"node-crash", func(n int) harness.Nemesis { return &NodeCrash{Budget: n} }},
 	{"powerloss", func(n int) harness.Nemesis { return &PowerLoss{Budget: n} }},
 	{"tempfail", func(n int) harness.Nemesis { return &Answer{As: "tempfail", Verb: schedule.Defer, Budget: n} }},

@@ -40,6 +40,8 @@ func TestOffers(t *testing.T) {
 	}{
 		{"a crash", &Crash{Budget: 1}, nil, []harness.ProcessState{up("a/x"), up("b/x")}, []string{"a/x crash", "b/x crash"}},
 		{"a start of what crashed", &Crash{Budget: 1}, []taken{{"a/x", schedule.Crash}}, []harness.ProcessState{down("a/x"), down("a/y"), up("b/x")}, []string{"a/x start"}},
+		{"a crash after which nothing is started", &CrashStop{Crash{Budget: 1}}, nil, []harness.ProcessState{up("a/x"), up("b/x")}, []string{"a/x crash", "b/x crash"}},
+		{"no start of what stays down", &CrashStop{Crash{Budget: 2}}, []taken{{"a/x", schedule.Crash}}, []harness.ProcessState{down("a/x"), up("b/x")}, []string{"b/x crash"}},
 		{"a node that crashes is no crash", &Crash{Budget: 1}, []taken{{"a", schedule.Crash}}, []harness.ProcessState{down("a/x"), up("b/x")}, []string{"b/x crash"}},
 		{"a node that crashes stays down, with what had crashed on it", &Crash{Budget: 2}, []taken{{"a/x", schedule.Crash}, {"b/x", schedule.Crash}, {"a", schedule.Crash}},
 			[]harness.ProcessState{down("a/x"), down("b/x")}, []string{"b/x start"}},

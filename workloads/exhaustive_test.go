@@ -52,7 +52,7 @@ func TestResume(t *testing.T) {
 	c := overlapping()
 	c.Nemeses = []string{"overlap"}
 	file := filepath.Join(t.TempDir(), "checkpoint")
-	o := explore(t, c, harness.Campaign{Search: schedule.NewExhaustive(schedule.Unbounded), Schedules: 20, Checkpoint: file})
+	o := explore(t, c, harness.Campaign{Search: schedule.NewExhaustive(schedule.Unbounded), Schedules: 8, Checkpoint: file})
 	if o.Complete() || o.Stopped != "schedules" {
 		t.Error(o.Exhaustive, o.Stopped)
 	}

@@ -254,7 +254,7 @@ func (c QueueConfig) nemeses() ([]harness.Nemesis, error) {
 			continue // a way to set up the runners, see slices
 		}
 		budget := 1
-		if name == "crash" {
+		if name == "crash" || name == "crash-stop" {
 			budget = c.Crashes
 		}
 		n, err := nemesis.New(name, budget)

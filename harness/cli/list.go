@@ -148,6 +148,7 @@ func listKeys(_ *command, w io.Writer) error {
 // nemeses says what each nemesis does.
 var nemeses = map[string]string{
 	"crash":      "a program is killed, and may be started again",
+	"crash-stop": "a program is killed, and stays down until all is mended",
 	"overlap":    "every node's runner serves all of the queue",
 	"tempfail":   "the mail sink refuses a message for now (451)",
 	"hangup":     "the mail sink answers a message with 421, and hangs up",

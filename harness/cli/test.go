@@ -315,6 +315,8 @@ func notInjected(t *harness.Test, out *harness.Outcome) []string {
 			continue
 		case "tempfail":
 			kind = schedule.Defer
+		case "crash-stop":
+			kind = schedule.Crash
 		}
 		if out.Faults[kind] == 0 {
 			missing = append(missing, name)

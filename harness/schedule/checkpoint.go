@@ -4,27 +4,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // checkpointVersion is the version of a checkpoint's format.
-const checkpointVersion = 3
+const checkpointVersion = 4
 
 // A checkpoint is an exhaustive search with no schedule under way.
 type checkpoint struct {
-	Version  int       `json:"version"`
-	Bounds   Bounds    `json:"bounds"`
-	Relation *relation `json:"relation"`
-	Root     *point    `json:"root,omitempty"`
-	Traces   int       `json:"traces"`
-	Pruned   int       `json:"pruned"`
-	Bounded  int       `json:"bounded"`
-	Wide     int       `json:"wide,omitempty"`
-	Signals  int       `json:"signals,omitempty"`
-	Begun    int       `json:"begun"`
-	Planned  int       `json:"planned"`
-	Scouted  int       `json:"scouted,omitempty"`
-	Over     bool      `json:"over"`
-	Lost     string    `json:"lost,omitempty"`
+	Version int    `json:"version"`
+	Bounds  Bounds `json:"bounds"`
+	Clock   Clock  `json:"clock"`
+	Root    *point `json:"root,omitempty"`
+	Traces  int    `json:"traces"`
+	Pruned  int    `json:"pruned"`
+	Bounded int    `json:"bounded"`
+	Wide    int    `json:"wide,omitempty"`
+	Signals int    `json:"signals,omitempty"`
+	Begun   int    `json:"begun"`
+	Planned int    `json:"planned"`
+	Scouted int    `json:"scouted,omitempty"`
+	Over    bool   `json:"over"`
+	Lost    string `json:"lost,omitempty"`
 }
 
 // MarshalJSON writes where the search is. Schedules that are under way are
@@ -36,7 +37,7 @@ func (x *Exhaustive) MarshalJSON() ([]byte, error) {
 			scouts++
 		}
 	}
-	return json.Marshal(checkpoint{checkpointVersion, x.bounds, &x.relation, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.signals, x.begun,
+	return json.Marshal(checkpoint{checkpointVersion, x.bounds, x.clock, x.root.heard(), x.traces, x.pruned, x.bounded, x.wide, x.signals, x.begun,
 		x.planned - len(x.underway), x.scouted - scouts, x.over, x.lost})
 }
 
@@ -72,28 +73,25 @@ func (x *Exhaustive) UnmarshalJSON(data []byte) error {
 	if c.Bounds != x.bounds {
 		return fmt.Errorf("it is of a search with other bounds, %+v; give the same, or begin anew", c.Bounds)
 	}
-	if c.Relation == nil || !c.Root.restore(len(c.Relation.labels)) {
+	if !c.Root.restore() {
 		return errDamaged
 	}
-	*x = Exhaustive{bounds: c.Bounds, relation: *c.Relation, root: c.Root,
+	*x = Exhaustive{bounds: c.Bounds, clock: c.Clock, root: c.Root,
 		traces: c.Traces, pruned: c.Pruned, bounded: c.Bounded, wide: c.Wide, signals: c.Signals, begun: c.Begun, planned: c.Planned, scouted: c.Scouted, over: c.Over, lost: c.Lost}
 	return nil
 }
 
-// restore makes again what is not written, and reports whether all labels are
-// known.
-func (p *point) restore(labels int) bool {
+// restore makes again what is not written, and reports whether it fits together.
+func (p *point) restore() bool {
 	if p == nil {
 		return true
 	}
 	p.texts = texts(p.Options)
-	for _, e := range p.Sleep {
-		if e.Label < 0 || e.Label >= labels {
-			return false
-		}
+	if slices.ContainsFunc(p.Sleep, func(e event) bool { return e.Did == nil }) {
+		return false
 	}
 	for _, b := range p.Branches {
-		if b.Label < noLabel || b.Label >= labels || !b.Next.restore(labels) {
+		if b.Did == nil && b.Next != nil && !b.Barrier || !b.Next.restore() {
 			return false
 		}
 	}

@@ -13,13 +13,13 @@ import (
 // do.
 //
 // Two schedules have the same trace where the same steps touch the same, and those
-// that meet in what they touched come in the same order. That is what sleep sets
-// and the order of a schedule's steps go by. Which two steps could be turned is
-// another question: a third step can make two others fail that would have met. It
-// is answered by a relation over what steps are, not over what came of them (see
-// relation), which is learnt; when it grows the search begins anew. With that
-// relation for all, traces are explored several times; with what met for all, some
-// are lost. TestEveryTrace shows that with both every one is explored, and once.
+// that meet in what they touched come in the same order. Sleep sets, the order of a
+// schedule's steps, and which of them are to be turned all go by that. The paper
+// asks more of such a relation than that neighbours which do not meet can change
+// places (its property 7): that of two steps which meet, no third that meets only
+// the second can make that untrue. A rename that finds nothing does: it touches
+// nothing else any more. So traces would be lost, and racing.hidden brings them back;
+// why that is enough is told in docs/search.md.
 //
 // Some things are not in the paper:
 //   - Several schedules are under way at once: what is open is a tree, not a
@@ -36,7 +36,7 @@ import (
 //     everything.
 type Exhaustive struct {
 	bounds   Bounds
-	relation relation
+	clock    Clock
 	root     *point   // of the tree; nil before anything has been played
 	chosen   []trail  // to be planned, in this order
 	underway []flight // planned and not heard of yet, oldest first
@@ -74,19 +74,18 @@ type point struct {
 // A branch is an option that is or has been tried.
 type branch struct {
 	Taken   string `json:"taken"`         // the option; "" is none of them
-	Label   int    `json:"label"`         // of what it was, negative where that is not known
-	Did     *label `json:"did,omitempty"` // what it was this time
+	Did     *label `json:"did,omitempty"` // what it was, or nil where that is not known
 	Verb    string `json:"verb,omitempty"`
 	Gave    bool   `json:"gave,omitempty"`
 	Barrier bool   `json:"barrier,omitempty"`
 	Next    *point `json:"next,omitempty"` // where it led to, while something is open there
 	Closed  bool   `json:"closed,omitempty"`
+
+	met []event // see ousted; nil before that
 }
 
-const noLabel = -1
-
 // underway reports whether the branch is chosen, and nothing was heard of it yet.
-func (b *branch) underway() bool { return b.Label == noLabel && b.Next == nil && !b.Closed }
+func (b *branch) underway() bool { return b.Did == nil && b.Next == nil && !b.Closed }
 
 // A trail is the points and branches that lead from the root to a decision.
 type trail []struct {
@@ -119,13 +118,13 @@ func (p *point) try(process string) {
 	}
 }
 
-// asleep are the events that lead to nothing new below the last of the point's
-// branches.
-func (p *point) asleep() []event {
+// asleep are the events that lead to nothing new below one of the point's branches,
+// but where that has met them.
+func (p *point) asleep(below *branch) []event {
 	list := slices.Clone(p.Sleep)
-	for _, b := range p.Branches[:len(p.Branches)-1] {
-		if b.Label != noLabel {
-			list = append(list, event{b.Taken, b.Label, b.Did})
+	for _, b := range p.Branches[:slices.Index(p.Branches, below)] {
+		if b.Did != nil {
+			list = append(list, event{b.Taken, b.Did})
 		}
 	}
 	return list
@@ -240,30 +239,34 @@ func (p *point) tried(option string) bool {
 // Next plans the schedule that goes to a point where something is left to be
 // tried, tries it, and then goes on as plainly as it can.
 func (x *Exhaustive) Next() (Plan, bool) {
-	if x.planned++; !x.over && x.planned%scoutEvery == 0 && x.scouted < mostScouts {
+	if !x.over && (x.planned+1)%scoutEvery == 0 && x.scouted < mostScouts {
 		x.scouted++
-		x.underway = append(x.underway, flight{scout: true})
-		return Plan{Search: exhaustiveName, Beginning: &Beginning{Bounds: x.bounds, Scout: x.scouted}}, true
+		return x.plan(flight{scout: true}, &Beginning{Bounds: x.bounds, Scout: x.scouted}), true
 	}
 	if len(x.chosen) == 0 && len(x.underway) == 0 && !x.over {
 		x.choose()
 	}
 	if len(x.chosen) == 0 {
-		x.planned--
 		return Plan{}, false
 	}
 	p := x.chosen[0]
 	x.chosen = x.chosen[1:]
-	b := &Beginning{Bounds: x.bounds, Clock: x.relation.clock}
+	b := &Beginning{Bounds: x.bounds, Clock: x.clock}
 	for i, at := range p {
 		b.Taken = append(b.Taken, at.Taken)
 		b.Looks = append(b.Looks, looks(at.Options))
 		if i == len(p)-1 {
-			b.Sleep = at.asleep()
+			b.Sleep = at.asleep(at.branch)
 		}
 	}
-	x.underway = append(x.underway, flight{trail: p})
-	return Plan{Search: exhaustiveName, Beginning: b}, true
+	return x.plan(flight{trail: p}, b), true
+}
+
+// plan is the plan of a schedule that is under way from now on.
+func (x *Exhaustive) plan(f flight, b *Beginning) Plan {
+	x.planned++
+	x.underway = append(x.underway, f)
+	return Plan{Search: exhaustiveName, Beginning: b}
 }
 
 // most is how many schedules are chosen at once, at most. It does not hang on
@@ -288,7 +291,7 @@ func (x *Exhaustive) choose() {
 			return
 		}
 		if option, ok := x.untried(at, p); ok {
-			b := &branch{Taken: option, Label: noLabel}
+			b := &branch{Taken: option}
 			at.Branches = append(at.Branches, b)
 			x.chosen = append(x.chosen, p.to(at, b))
 		}
@@ -319,51 +322,43 @@ func (x *Exhaustive) Learn(_ bool, l Lesson) {
 	}
 	now := x.underway[0]
 	x.underway = x.underway[1:]
-	var labels []int
-	for _, s := range l.Way.Stops {
-		id := noLabel
-		if len(s.Done.Step) > 0 {
-			id = x.relation.learn(s.Done)
-		}
-		labels = append(labels, id)
-	}
-	p := now.trail
+	p, grew := now.trail, false
 	stale := len(p) > 0 && x.root != p[0].point
 	switch {
 	case now.scout:
-		x.relation.watch(nil, l.Way.Stops)
-	case !stale && !x.relation.grew:
-		x.take(p, l.Way, labels)
+		grew = x.clock.watch(nil, l.Way.Stops)
+	case stale:
+		x.clock.watch(p[:len(p)-1], l.Way.Stops)
+	default:
+		grew = x.take(p, l.Way)
 	}
-	if x.relation.grew {
-		x.relation.grew = false
-		x.chosen, x.root = nil, nil
-		if !stale {
-			x.traces, x.pruned, x.bounded, x.wide, x.signals = 0, 0, 0, 0, 0
-			x.begun++
-		}
+	if grew {
+		x.chosen, x.root, x.over = nil, nil, false
+		x.traces, x.pruned, x.bounded, x.wide, x.signals = 0, 0, 0, 0, 0
+		x.begun++
 	}
 }
 
 // One in so many schedules is a scout, up to so many in all: it is played at random,
-// and is no part of the search. It goes ahead to see what else there is that steps can
-// touch. A search from the deepest point on may come to that last, and begin anew with
+// and is no part of the search. It goes ahead to see where else somebody looks how late
+// it is. A search from the deepest point on may come to that last, and begin anew with
 // nearly all of it done.
 const (
 	scoutEvery = 4
 	mostScouts = 500
 )
 
-// take takes a way into the tree, from the last branch of the trail on.
-func (x *Exhaustive) take(p trail, w *Way, labels []int) {
+// take takes a way into the tree, from the last branch of the trail on. Where that
+// shows that it matters in more places how late it is, the tree is void.
+func (x *Exhaustive) take(p trail, w *Way) (void bool) {
 	from := max(len(p)-1, 0)
 	if w.Lost {
 		x.lose(p, w)
 	} else {
-		p = x.graft(p, w, labels)
-		if x.relation.watch(p[:from], w.Stops); x.relation.grew {
-			return
+		if x.clock.watch(p[:from], w.Stops) {
+			return true
 		}
+		p = x.graft(p, w)
 		if w.Blocked == nil {
 			x.traces++
 		} else {
@@ -372,6 +367,7 @@ func (x *Exhaustive) take(p trail, w *Way, labels []int) {
 		x.races(p, from)
 	}
 	x.fold(p)
+	return false
 }
 
 // lose notes that a schedule did not repeat its beginning.
@@ -390,7 +386,7 @@ func (x *Exhaustive) lose(p trail, w *Way) {
 
 // graft adds the points of a way below the trail, and returns the trail to its
 // end.
-func (x *Exhaustive) graft(p trail, w *Way, labels []int) trail {
+func (x *Exhaustive) graft(p trail, w *Way) trail {
 	for i, s := range w.Stops {
 		if i > 0 || len(p) == 0 {
 			at := x.grow(p, s.Options)
@@ -398,7 +394,7 @@ func (x *Exhaustive) graft(p trail, w *Way, labels []int) trail {
 			p = p.to(at, at.Branches[0])
 		}
 		b := p[len(p)-1].branch
-		b.Label, b.Barrier = labels[i], s.Barrier
+		b.Barrier = s.Barrier
 		if len(s.Done.Step) > 0 {
 			b.Verb, b.Gave, b.Did = s.Done.verb(), s.Done.gave(), s.Done.label()
 		}
@@ -440,14 +436,14 @@ func (x *Exhaustive) grow(p trail, options []Option) *point {
 	if last.Barrier {
 		return at
 	}
-	at.Sleep = after(last.asleep(), last.Did, x.relation.clock)
+	at.Sleep = after(last.asleep(last.branch), last.Did, x.clock)
 	return at
 }
 
 // begin takes the first option at a point, and says what else is to be tried
 // there from the start.
 func (p *point) begin(option string) {
-	p.Branches = []*branch{{Taken: option, Label: noLabel}}
+	p.Branches = []*branch{{Taken: option}}
 	if i := slices.Index(p.texts, option); i >= 0 && p.Options[i].free() {
 		p.try(p.Options[i].Process)
 		return

@@ -416,7 +416,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("with interruptions %v, without %v; missing %q", x.Account(), whole.Account(), missing(want, got))
 	}
 	data, _ := json.Marshal(x)
-	for _, bad := range []string{strings.Replace(string(data), `"version":3`, `"version":9`, 1), "{}", `{"version":3,"bounds":{"preemptions":3,"depth":-1}}`} {
+	for _, bad := range []string{strings.Replace(string(data), `"version":4`, `"version":9`, 1), "{}", `{"version":4,"bounds":{"preemptions":3,"depth":-1}}`} {
 		if err := json.Unmarshal([]byte(bad), NewExhaustive(Unbounded)); err == nil {
 			t.Errorf("taken: %.60s", bad)
 		}
@@ -568,5 +568,17 @@ func TestSignalsAreNotSearchedWholly(t *testing.T) {
 	x.grow(nil, []Option{{Decision: Decision{Process: "a/x", Verb: Signal, Names: []string{"HUP"}}}})
 	if a := x.Account(); a.Complete || !strings.Contains(a.Why, "signals") {
 		t.Errorf("with signals: %v", a)
+	}
+}
+
+// A scout that comes back after all was played, and has seen a program look at its
+// clock, has the search begin anew.
+func TestLateScout(t *testing.T) {
+	x := NewExhaustive(Unbounded)
+	x.over, x.underway = true, []flight{{scout: true}}
+	look := execution{Step: []Decision{{Process: "a/x", Verb: "clock"}}, Touched: Footprint{Reads: []Resource{timeGone}}}
+	x.Learn(true, Lesson{Way: &Way{Stops: []Stop{{Done: look}}}})
+	if x.Over() || x.Account().Begun != 1 {
+		t.Error(x.Account())
 	}
 }

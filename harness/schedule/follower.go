@@ -17,11 +17,10 @@ type Beginning struct {
 	Scout  int // if not 0, nothing is taken from there, and all is decided at random, with this seed
 }
 
-// An event is an option that is played elsewhere, and the label of what it is.
+// An event is an option that is played elsewhere, and what it was there.
 type event struct {
 	Option string `json:"option"`
-	Label  int    `json:"label"`
-	Did    *label `json:"did"` // what it was there
+	Did    *label `json:"did"`
 }
 
 func has(events []event, option string) bool {
@@ -210,7 +209,7 @@ func (f *follower) close() {
 // after are those of the sleeping events that still lead to nothing new after
 // a step: those that did not depend on it.
 func after(sleep []event, did *label, clock Clock) []event {
-	return slices.DeleteFunc(slices.Clone(sleep), func(e event) bool { return compare(e.Did, did, clock) })
+	return slices.DeleteFunc(slices.Clone(sleep), func(e event) bool { return e.Did.meets(did, clock) })
 }
 
 // Lesson is the way that the schedule took.

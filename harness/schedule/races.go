@@ -2,103 +2,108 @@ package schedule
 
 import "slices"
 
-// races finds what each step of a schedule from one on depends on, and where it
-// could have come earlier.
+// races finds what each step of a schedule hangs on, and of those from one on, where
+// it could have come earlier.
 func (x *Exhaustive) races(p trail, from int) {
+	var next []string // what was on offer after the last step
 	if n := len(p); n > 0 && p[n-1].branch == nil {
-		p = p[:n-1]
+		p, next = p[:n-1], p[n-1].texts
 	}
-	r := &racing{x, p, p.course(), make([]bits, len(p))}
+	r := &racing{p, p.course(), make([]bits, len(p)), x.clock}
 	for j := range p {
 		r.before[j] = newBits(len(p))
 		for i := j - 1; i >= 0; i-- {
-			if r.before[j].has(i) {
+			if r.before[j].has(i) || !r.met(i, j) {
 				continue
 			}
-			if j >= from && r.ordered(i, j) {
+			if j >= from {
 				r.race(i, j)
 			}
-			if r.met(i, j) {
-				r.before[j].add(r.before[i])
-				r.before[j].set(i)
-			}
+			r.before[j].add(r.before[i])
+			r.before[j].set(i)
 		}
-		if j >= from && !p[j].Barrier {
-			r.instead(j)
+		if j >= from {
+			r.hidden(j)
 		}
+	}
+	for i := len(p) - 1; i >= from; i-- {
+		r.takenAway(i, next)
+		next = p[i].texts
 	}
 }
 
 // A racing is a schedule in which steps are looked for that could have come in
 // another order.
 type racing struct {
-	x      *Exhaustive
 	trail  trail
 	course course // the same
 	before []bits // which steps happen before each
-}
-
-// instead sees to it that what a process could have done instead of an earlier
-// step, and that is asleep there, is also tried after the later step, if it
-// depends on that. (What is not asleep is tried there and finds that by itself.)
-func (r *racing) instead(j int) {
-	for i := range j {
-		p := r.trail[i]
-		if r.before[j].has(i) {
-			continue
-		}
-		for _, e := range p.Sleep {
-			at := r.course[i].find(e.Option)
-			if at >= 0 && e.Option != p.Taken && p.Options[at].of(r.course[i].process()) && r.x.relation.depend(e.Label, r.trail[j].Label) {
-				r.race(i, j)
-				break
-			}
-		}
-	}
-}
-
-// ordered reports whether the order of two steps can matter.
-func (r *racing) ordered(i, j int) bool {
-	p, q := r.trail[i], r.trail[j]
-	return p.Barrier || q.Barrier || r.x.relation.depend(p.Label, q.Label)
+	clock  Clock
 }
 
 // met reports whether two steps met in this schedule.
 func (r *racing) met(i, j int) bool {
 	p, q := r.trail[i], r.trail[j]
-	return p.Barrier || q.Barrier || compare(p.Did, q.Did, r.x.relation.clock)
+	return p.Barrier || q.Barrier || p.Did.meets(q.Did, r.clock)
 }
 
-// race sees to it that of two steps that depend on each other, with none in
-// between that hangs on the first and on which the second hangs, the later one
-// is also tried before the earlier one.
+// race sees to it that of two steps that met, with none in between that hangs on
+// the first and on which the second hangs, the later one is also tried before the
+// earlier one.
 func (r *racing) race(i, j int) {
-	at, later := r.course[i], r.course[j]
-	if later.Taken == endOption || Program(at.process()) == Program(later.process()) {
+	if r.course[j].Taken == endOption || Program(r.course[i].process()) == Program(r.course[j].process()) {
 		return
-	}
-	if r.enabled(i, j) {
-		// It could not have come before that, unless something else makes room
-		// for it too. But if it could have come before others on which it depends,
-		// it is to be tried there.
-		for k := i - 1; k >= 0 && r.course[k].process() != later.process(); k-- {
-			if r.course[k].find(later.Taken) >= 0 && r.ordered(k, j) {
-				r.trail[k].try(later.process())
-				break
-			}
-		}
 	}
 	// What does not hang on the earlier one, and the later one after it, is a
 	// way to have them the other way round. Whatever could come first on that
 	// way will do.
+	r.try(i, j, func(k int) bool { return !r.before[k].has(i) })
+}
+
+// hidden finds what a step has hidden. Instead of step i, some other could have come
+// there: one that was tried before it, or is played elsewhere. It meets step i, which
+// so has made it into something else, and would have met step j, which does not hang on
+// step i. So that j comes before the other is to be tried at i too: nothing in this
+// schedule shows that they would meet, and where the other came first nothing is
+// tried at this point any more.
+func (r *racing) hidden(j int) {
+	later := r.trail[j]
+	for i := range j {
+		if r.before[j].has(i) {
+			continue
+		}
+		at := r.trail[i]
+		if slices.ContainsFunc(at.ousted(at.branch, r.clock), func(e event) bool {
+			return Program(e.Did.Process) != Program(later.Did.Process) && e.Did.meets(later.Did, r.clock)
+		}) {
+			r.try(i, j, func(k int) bool { return r.before[j].has(k) })
+		}
+	}
+}
+
+// ousted are the events that a branch at the point has met of those that are asleep
+// below it otherwise.
+func (p *point) ousted(by *branch, c Clock) []event {
+	if by.Barrier {
+		return nil
+	}
+	if by.met == nil {
+		by.met = slices.DeleteFunc(p.asleep(by), func(e event) bool { return !e.Did.meets(by.Did, c) })
+	}
+	return by.met
+}
+
+// try sees to it that a step which could come first is tried at i: of those between
+// i and j that belong to a way, and of j, which comes last on it.
+func (r *racing) try(i, j int, belongs func(k int) bool) {
 	var initials []string
 	var way []int
 	for k := i + 1; k <= j; k++ {
-		if k < j && r.before[k].has(i) {
+		if k < j && !belongs(k) {
 			continue
 		}
 		first := !slices.ContainsFunc(way, func(w int) bool { return r.before[k].has(w) })
-		if first && at.find(r.course[k].Taken) >= 0 {
+		if first && r.course[i].find(r.course[k].Taken) >= 0 {
 			initials = append(initials, r.course[k].process())
 		}
 		way = append(way, k)
@@ -108,15 +113,15 @@ func (r *racing) race(i, j int) {
 	}
 }
 
-// enabled reports whether the later step was on offer only after the earlier
-// one, or after something that followed that.
-func (r *racing) enabled(i, j int) bool {
-	for k := i + 1; k < j; k++ {
-		if r.course[k].process() == r.course[j].process() {
-			return false
+// takenAway sees to it that what a process could have done at a point, and cannot do
+// any more after the step that was taken there, is tried instead of that step: it
+// waits for a lock that another has got.
+func (r *racing) takenAway(i int, next []string) {
+	for k, o := range r.trail[i].Options {
+		if o.free() && o.Process != r.course[i].process() && !slices.Contains(next, r.trail[i].texts[k]) {
+			r.trail[i].try(o.Process)
 		}
 	}
-	return r.course[i].find(r.course[j].Taken) < 0
 }
 
 // bits is a set of small numbers.

@@ -18,7 +18,7 @@ func TestTells(t *testing.T) {
 		{step("a/post", Send), step("a", Crash), true},
 		{step("a/post", "open"), step("a/server", "open"), false},
 	} {
-		if got := compare(c.x, c.y, Clock{}); got != c.want {
+		if got := c.x.meets(c.y, Clock{}); got != c.want {
 			t.Errorf("%s, %s: %v", c.x.Text, c.y.Text, got)
 		}
 	}
