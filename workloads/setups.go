@@ -98,7 +98,7 @@ var SetUps = []SetUp{
 		header: "workload: lock\nkind: 2.1\nnodes: a b c"},
 	{ID: "lists-one-writer", Is: "one host changes a list, locks local; the other reads it", Promise: "no change of a list is lost, and what is read was so",
 		Faults: "-",
-		header: "workload: config\nclients: a:add:x a:add:y b:show\nlocks: local"},
+		header: "workload: config\nclients: a:add:x a:hold:m b:show b:requests\nlocks: local"},
 	{ID: "lists-two-writers", Is: "two hosts change one list, locks local", Promise: "no change of a list is lost",
 		Faults: "-", Shows: "lost-update",
 		header: "workload: config\nclients: a:add:x b:add:y\nlocks: local"},
