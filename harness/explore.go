@@ -39,12 +39,8 @@ type Progress struct {
 	Schedules, Traces int           // played, and distinct ones among them
 	Found             []string      // kinds, in the order in which they were found
 	Elapsed           time.Duration // real time since the campaign began
-	// Of an exhaustive search, an estimate of the share of schedules that was
-	// played, 0 to 1; and what that was when this campaign began, or the search
-	// began anew, and after what Elapsed that was.
-	Explored, Resumed float64
-	Since             time.Duration
-	// Open is at how many points of it choices are known to be left.
+	// Open is at how many points of an exhaustive search choices are known to be
+	// left, as of the last batch; 0 where none is, or the search is another.
 	Open int
 	// Doing is what is done between two schedules, or "".
 	Doing string
@@ -100,10 +96,7 @@ const twiceEvery = 20
 func (w *World) Explore(ctx context.Context, c Campaign) (*Outcome, error) {
 	o := &Outcome{Counts: map[string]int{}, Faults: map[string]int{}}
 	s := &exploration{World: w, ctx: ctx, Campaign: c, out: o, began: time.Now()}
-	if s.exhaustive, _ = c.Search.(*schedule.Exhaustive); s.exhaustive != nil {
-		a := s.exhaustive.Account()
-		s.explored, s.resumed, s.begun = a.Explored, a.Explored, a.Begun
-	}
+	s.exhaustive, _ = c.Search.(*schedule.Exhaustive)
 	for o.Stopped == "" {
 		if err := s.batch(); err != nil {
 			return o, err
@@ -142,12 +135,8 @@ type exploration struct {
 	exhaustive *schedule.Exhaustive // the search, or nil
 	out        *Outcome
 	began      time.Time
-	stale      int     // schedules since the last new trace
-	explored   float64 // see Progress, as of the last batch
-	open       int     // the same
-	resumed    float64 // see Progress
-	since      time.Duration
-	begun      int // how often the search began anew, as of then
+	stale      int // schedules since the last new trace
+	open       int // see Progress
 }
 
 // batch plays some schedules, and says in the outcome's Stopped if these were
@@ -166,19 +155,11 @@ func (s *exploration) batch() error {
 	if s.exhaustive == nil {
 		return nil
 	}
-	s.estimate(s.exhaustive.Account(), time.Since(s.began))
+	s.open = s.exhaustive.Account().Open
 	if o.Schedules/checkpointEvery > first/checkpointEvery {
 		return s.checkpoint(s.test, o, s.exhaustive)
 	}
 	return nil
-}
-
-// estimate takes in how far an exhaustive search has come after so long.
-func (s *exploration) estimate(a schedule.Account, elapsed time.Duration) {
-	s.open = a.Open
-	if s.explored = a.Explored; a.Begun > s.begun {
-		s.begun, s.resumed, s.since = a.Begun, 0, elapsed
-	}
 }
 
 // A batch has as many schedules as there were before it, within these bounds: a
@@ -256,7 +237,7 @@ func (s *exploration) take(p *played) error {
 // tell tells how far the search has come, and what is done between two schedules.
 func (s *exploration) tell(doing string) {
 	if s.Progress != nil {
-		s.Progress(Progress{s.out.Schedules, s.out.Coverage.Traces(), s.out.kinds(), time.Since(s.began), s.explored, s.resumed, s.since, s.open, doing})
+		s.Progress(Progress{s.out.Schedules, s.out.Coverage.Traces(), s.out.kinds(), time.Since(s.began), s.open, doing})
 	}
 }
 

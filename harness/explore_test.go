@@ -3,7 +3,6 @@ package harness
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"screwtape/harness/schedule"
 )
@@ -37,25 +36,6 @@ func TestFailureBeyondTheEnd(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("until %d bring nothing new: %q", c.stale, got)
-		}
-	}
-}
-
-// What is left is estimated from when an exhaustive search began anew.
-func TestEstimate(t *testing.T) {
-	s := &exploration{explored: 0.5, resumed: 0.5, begun: 1} // from a checkpoint
-	for _, c := range []struct {
-		account           schedule.Account
-		elapsed           time.Duration
-		explored, resumed float64
-		since             time.Duration
-	}{
-		{schedule.Account{Explored: 0.6, Begun: 1}, time.Second, 0.6, 0.5, 0},
-		{schedule.Account{Explored: 0.1, Begun: 2}, 2 * time.Second, 0.1, 0, 2 * time.Second},
-		{schedule.Account{Explored: 0.2, Begun: 2}, 3 * time.Second, 0.2, 0, 2 * time.Second},
-	} {
-		if s.estimate(c.account, c.elapsed); s.explored != c.explored || s.resumed != c.resumed || s.since != c.since {
-			t.Errorf("%+v: explored %v, %v of that after %v", c.account, s.explored, s.resumed, s.since)
 		}
 	}
 }

@@ -160,23 +160,8 @@ func TestProgress(t *testing.T) {
 
 	newProgress(&b, run, 1).show(harness.Progress{Schedules: 1, Traces: 1, Elapsed: 5 * time.Second})
 	told("5s: 1 schedule, 0/s, 1 trace (1 new), no anomalies\n")
-}
-
-func TestTimeLeft(t *testing.T) {
-	for _, c := range []struct {
-		want string
-		p    harness.Progress
-	}{
-		{"choices left at 9 points", harness.Progress{Open: 9, Explored: 0.5, Resumed: 0.5, Elapsed: time.Minute}},
-		{"choices left at 9 points: roughly 3m0s, and more where they lead to others", harness.Progress{Open: 9, Explored: 0.25, Elapsed: time.Minute}},
-		{"choices left at 9 points: roughly 2m0s, and more where they lead to others", harness.Progress{Open: 9, Explored: 0.5, Resumed: 0.25, Elapsed: time.Minute}},
-		{"choices left at 9 points: roughly 1m30s, and more where they lead to others", harness.Progress{Open: 9, Explored: 0.25, Elapsed: time.Minute, Since: 30 * time.Second}}, // it began anew
-		{"choices left at 9 points: roughly more than a year", harness.Progress{Open: 9, Explored: 1e-9, Elapsed: time.Minute}},
-	} {
-		if got := timeLeft(c.p); got != c.want {
-			t.Errorf("%+v: %s", c.p, got)
-		}
-	}
+	newProgress(&b, run, 0).show(harness.Progress{Schedules: 1, Traces: 1, Elapsed: 5 * time.Second, Open: 9})
+	told("5s: 1 schedule, 0/s, 1 trace (1 new), no anomalies; choices left at 9 points\n")
 }
 
 func TestVerdictOfACampaign(t *testing.T) {

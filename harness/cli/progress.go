@@ -93,29 +93,14 @@ func (p *progress) show(now harness.Progress) {
 	rate := float64(now.Schedules-p.told.Schedules) / (now.Elapsed - p.told.Elapsed).Seconds()
 	text := fmt.Sprintf("%s, %.0f/s, %s (%d new), %s",
 		count(now.Schedules, "schedule"), rate, count(now.Traces, "trace"), now.Traces-p.told.Traces, found(now.Found))
-	if now.Explored > 0 {
-		text += "; " + timeLeft(now)
+	if now.Open > 0 {
+		text += fmt.Sprintf("; choices left at %s", count(now.Open, "point"))
 	}
 	if now.Doing != "" {
 		text += "; " + now.Doing
 	}
 	p.told = now
 	p.tell(now.Elapsed, text)
-}
-
-// timeLeft says what an exhaustive search is known to have left, and how long that
-// may take, going on as it has; see schedule.Account.
-func timeLeft(p harness.Progress) string {
-	done := p.Explored - p.Resumed
-	if done <= 0 {
-		return fmt.Sprintf("choices left at %d points", p.Open)
-	}
-	left := (p.Elapsed - p.Since).Seconds() * (1 - p.Explored) / done
-	const year = 365 * 24 * 3600
-	if left > year {
-		return fmt.Sprintf("choices left at %d points: roughly more than a year", p.Open)
-	}
-	return fmt.Sprintf("choices left at %d points: roughly %v, and more where they lead to others", p.Open, (time.Duration(left) * time.Second).Round(time.Second))
 }
 
 func found(kinds []string) string {

@@ -36,9 +36,6 @@ func (o *testOptions) tell(w io.Writer, run *results.Run, r results.Report, out 
 	fmt.Fprintf(w, "\n%s in %.1f s, seed %d, strategy %s; %s\n", count(r.Schedules, "schedule"), r.Seconds, r.Seed, o.strategy, endings[out.Stopped])
 	if out.Exhaustive != nil {
 		fmt.Fprintln(w, out.Exhaustive)
-		if e := out.Exhaustive.Explored; e > 0 && e < 1 {
-			fmt.Fprintf(w, "roughly %.2g %% of the schedules that are known to be there\n", 100*e)
-		}
 	} else {
 		fmt.Fprintf(w, "%s; by Good and Turing's estimate the next schedule is a new one with a chance of %.2g\n",
 			count(r.Traces, "distinct trace"), out.Coverage.Residual())

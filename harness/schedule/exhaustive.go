@@ -138,19 +138,18 @@ func (x *Exhaustive) Over() bool { return x.over }
 
 // An Account is how far an exhaustive search has come.
 type Account struct {
-	Traces   int     // schedules that were played to the end, no two of them equal but for independent steps
-	Pruned   int     // schedules that turned out on their way to be such an equal
-	Bounded  int     // choices that were left out since they are beyond the bounds
-	Begun    int     // how often the search began anew, since more depends on each other than was known
-	Open     int     // points at which choices are known to be left, or are being tried
-	Explored float64 // an estimate of the share of all schedules that was played
-	Complete bool    // nothing is left
-	Why      string  // or why not
+	Traces   int    // schedules that were played to the end, no two of them equal but for independent steps
+	Pruned   int    // schedules that turned out on their way to be such an equal
+	Bounded  int    // choices that were left out since they are beyond the bounds
+	Begun    int    // how often the search began anew, since more depends on each other than was known
+	Open     int    // points at which choices are known to be left, or are being tried
+	Complete bool   // nothing is left
+	Why      string // or why not
 }
 
 // Account says how far the search has come.
 func (x *Exhaustive) Account() Account {
-	a := Account{Traces: x.traces, Pruned: x.pruned, Bounded: x.bounded, Begun: x.begun, Open: x.root.open(), Explored: x.root.explored()}
+	a := Account{Traces: x.traces, Pruned: x.pruned, Bounded: x.bounded, Begun: x.begun, Open: x.root.open()}
 	switch {
 	case x.lost != "":
 		a.Why = x.lost
@@ -195,26 +194,6 @@ func (p *point) open() int {
 		n += b.Next.open()
 	}
 	return n
-}
-
-// explored is the share of what is known to lie below a point that has been
-// played, were all branches of a point equally large: the estimate of Kilby,
-// Slaney, Thiébaux and Walsh ("Estimating search tree size", AAAI 2006), which
-// Knuth's (1975) is the random form of. What is not known to be there yet is left
-// out, so it is too high, at first by much.
-func (p *point) explored() float64 {
-	if p == nil {
-		return 0
-	}
-	sum := 0.0
-	for _, b := range p.Branches {
-		if b.Closed {
-			sum++
-		} else {
-			sum += b.Next.explored()
-		}
-	}
-	return sum / float64(len(p.Branches)+len(p.untried()))
 }
 
 // untried are the options that are still to be tried, also those beyond the
