@@ -168,16 +168,16 @@ func changes(f Footprint) bool {
 
 // meets reports whether the order of two steps matters, where they came one after
 // the other.
-func (x *label) meets(y *label, c Clock) bool {
-	if Program(x.Process) == Program(y.Process) || x.tells(y) || y.tells(x) {
+func (l *label) meets(other *label, c Clock) bool {
+	if Program(l.Process) == Program(other.Process) || l.tells(other) || other.tells(l) {
 		return true
 	}
-	for resource := range x.Touches {
-		if x.access(resource, c).conflict(y.access(resource, c)) {
+	for x := range l.Touches {
+		if l.access(x, c).conflict(other.access(x, c)) {
 			return true
 		}
 	}
-	return x.access(timeGone, c).conflict(y.access(timeGone, c))
+	return l.access(timeGone, c).conflict(other.access(timeGone, c))
 }
 
 // access is how a step touches a resource. How late it is matters only where
