@@ -2,6 +2,7 @@ package harness
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,37 @@ func TestStartFails(t *testing.T) {
 	}
 	if err := start("/bin/true"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A number that only a session keeps, of which a process lives on, is waited for.
+func TestNumberOfASession(t *testing.T) {
+	perl, err := exec.LookPath("perl")
+	if err != nil {
+		t.Skip("SKIPPED: there is no perl")
+	}
+	n, err := node.New("a", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	for _, script := range []string{"exit if fork; setpgrp; select undef, undef, undef, 0.5", "exit"} {
+		l := node.Launch{Path: perl, Args: []string{"perl", "-e", script}, Dir: "/", PID: pidsOfProgram, Output: out}
+		if err := n.Launch(l); err != nil {
+			t.Fatal(err)
+		}
+		for ended := false; !ended; {
+			e := nextEvent(t, n)
+			if e.Err != nil {
+				t.Fatal(e.Err)
+			}
+			ended = !e.Started && e.PID == pidsOfProgram
+		}
 	}
 }
 

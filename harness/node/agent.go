@@ -112,6 +112,10 @@ func agent(control *wire) error {
 	port.Close()
 	mail.Close()
 
+	null, err := os.Open("/dev/null")
+	if err != nil {
+		return err
+	}
 	born := make(chan struct{}, 1)
 	go reap(control, born)
 	for {
@@ -132,6 +136,7 @@ func agent(control *wire) error {
 		if l.Apart {
 			o.group = -1
 		}
+		awaitFree(null, l.PID)
 		launchers[l.Filter] <- o
 		if err := <-o.done; err != nil {
 			control.send(report{Error: err.Error(), PID: l.PID, Started: true})
@@ -277,7 +282,7 @@ func awaitTaken() {
 // start forks the program with the pid it shall have.
 func start(o order, null int) error {
 	awaitTaken()
-	awaitFree(o.PID)
+	reaping.Lock()
 	defer reaping.Unlock()
 	if err := setLastPID(o.PID - 1); err != nil {
 		return err
@@ -302,22 +307,20 @@ func start(o order, null int) error {
 	return nil
 }
 
-// reaping is locked while a child is reaped. In the midst of that nobody is found
-// under its number any more, and the kernel has not taken the number back
-// (release_task() frees it last in recent kernels).
+// reaping is locked while a program is started: one that could not be executed is
+// reaped there, and nobody is told of it.
 var reaping sync.Mutex
 
-// awaitFree waits until the number is no process's and no process group's: one
-// that was killed may not have been reaped yet. It returns with reaping locked.
-func awaitFree(pid int) {
-	reaping.Lock()
+// awaitFree waits until the number can be given out. Not only a process keeps it, but
+// a process group and a session too, and the kernel takes it back a moment after they
+// are gone (release_task() frees it last). F_SETOWN of fcntl(2) looks for the number
+// itself, where kill(2) looks for who has it.
+func awaitFree(file *os.File, pid int) {
 	for range 5000 {
-		if unix.Kill(pid, 0) == unix.ESRCH && unix.Kill(-pid, 0) == unix.ESRCH {
+		if _, err := unix.FcntlInt(file.Fd(), unix.F_SETOWN, pid); err == unix.ESRCH {
 			return
 		}
-		reaping.Unlock()
 		time.Sleep(time.Millisecond)
-		reaping.Lock()
 	}
 }
 
