@@ -161,7 +161,7 @@ func TestProgress(t *testing.T) {
 	newProgress(&b, run, 1).show(harness.Progress{Schedules: 1, Traces: 1, Elapsed: 5 * time.Second})
 	told("5s: 1 schedule, 0/s, 1 trace (1 new), no anomalies\n")
 	newProgress(&b, run, 0).show(harness.Progress{Schedules: 1, Traces: 1, Elapsed: 5 * time.Second, Open: 9})
-	told("5s: 1 schedule, 0/s, 1 trace (1 new), no anomalies; choices left at 9 points\n")
+	told("5s: 1 schedule, 0/s, 1 trace (1 new), no anomalies; choices left at 9 points, which take 45s at least\n")
 }
 
 func TestVerdictOfACampaign(t *testing.T) {

@@ -94,7 +94,8 @@ func (p *progress) show(now harness.Progress) {
 	text := fmt.Sprintf("%s, %.0f/s, %s (%d new), %s",
 		count(now.Schedules, "schedule"), rate, count(now.Traces, "trace"), now.Traces-p.told.Traces, found(now.Found))
 	if now.Open > 0 {
-		text += fmt.Sprintf("; choices left at %s", count(now.Open, "point"))
+		least := now.Elapsed / time.Duration(max(now.Schedules, 1)) * time.Duration(now.Open) // a schedule each
+		text += fmt.Sprintf("; choices left at %s, which take %v at least", count(now.Open, "point"), least.Round(time.Second))
 	}
 	if now.Doing != "" {
 		text += "; " + now.Doing
