@@ -13,16 +13,7 @@ import (
 // A node's agent goes on when a program cannot be started while another one
 // lives.
 func TestStartFails(t *testing.T) {
-	n, err := node.New("a", nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
-	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
+	n, out := bareNode(t)
 	pid := pidsOfProgram
 	start := func(args ...string) error {
 		t.Helper()
@@ -55,16 +46,7 @@ func TestNumberOfASession(t *testing.T) {
 	if err != nil {
 		t.Skip("SKIPPED: there is no perl")
 	}
-	n, err := node.New("a", nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close()
-	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
+	n, out := bareNode(t)
 	for _, script := range []string{"exit if fork; setpgrp; select undef, undef, undef, 0.5", "exit"} {
 		l := node.Launch{Path: perl, Args: []string{"perl", "-e", script}, Dir: "/", PID: pidsOfProgram, Output: out}
 		if err := n.Launch(l); err != nil {
@@ -78,6 +60,22 @@ func TestNumberOfASession(t *testing.T) {
 			ended = !e.Started && e.PID == pidsOfProgram
 		}
 	}
+}
+
+// bareNode is a node without a share, and where its programs write to.
+func bareNode(t *testing.T) (*node.Node, *os.File) {
+	t.Helper()
+	n, err := node.New("a", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close() })
+	out, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	return n, out
 }
 
 // nextEvent is what the agent tells next; until then all calls of programs go on.

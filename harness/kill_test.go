@@ -139,6 +139,22 @@ func victims(outer int, mark string) map[string]int {
 	return found
 }
 
+// startVictim starts a controller with the mark, and gives the lines that it says, and
+// what it says on standard error.
+func startVictim(t *testing.T, cmd *exec.Cmd, mark string) (*bufio.Scanner, *bytes.Buffer) {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Env, cmd.Stderr = append(os.Environ(), victimMark+"="+mark), &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return bufio.NewScanner(out), &stderr
+}
+
 // Whatever of a controller is killed in the middle of a schedule, nothing is
 // left of it; when it is a node's agent, it says so.
 func TestKilled(t *testing.T) {
@@ -148,21 +164,11 @@ func TestKilled(t *testing.T) {
 		whom := []string{"outer", "inner", "agent"}[i%3]
 		mark := fmt.Sprintf("%d-%d", os.Getpid(), i)
 		cmd := exec.Command("/proc/self/exe")
-		cmd.Env = append(os.Environ(), victimMark+"="+mark)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		lines, stderr := startVictim(t, cmd, mark)
 		groups = append(groups, fmt.Sprintf("screwtape-%s-%d-", strings.Trim(namespace, "pid:[]"), cmd.Process.Pid))
-		lines := bufio.NewScanner(out)
 		for range 3 + 7*i {
 			if !lines.Scan() {
-				t.Fatalf("the controller ended by itself: %s", &stderr)
+				t.Fatalf("the controller ended by itself: %s", stderr)
 			}
 		}
 		pid := victims(cmd.Process.Pid, mark)[whom]
@@ -179,7 +185,7 @@ func TestKilled(t *testing.T) {
 			t.Errorf("%s killed: exit %d", whom, exit.ExitCode())
 		}
 		if whom == "agent" && !strings.Contains(stderr.String(), "its agent was killed") {
-			t.Errorf("agent killed: it said %q", &stderr)
+			t.Errorf("agent killed: it said %q", stderr)
 		}
 		deadline := time.Now().Add(10 * time.Second)
 		for len(marked(mark)) > 0 && time.Now().Before(deadline) {
@@ -222,19 +228,9 @@ func TestKilledWhilePaused(t *testing.T) {
 				}
 			}
 			cmd := self("")
-			cmd.Env = append(os.Environ(), victimMark+"="+mark)
-			var stderr bytes.Buffer
-			cmd.Stderr = &stderr
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			lines := bufio.NewScanner(out)
+			lines, stderr := startVictim(t, cmd, mark)
 			if !lines.Scan() || lines.Text() != paused {
-				t.Fatalf("the controller ended by itself: %s", &stderr)
+				t.Fatalf("the controller ended by itself: %s", stderr)
 			}
 			unix.Kill(victims(cmd.Process.Pid, mark)[tc.whom], unix.SIGKILL)
 			cmd.Process.Wait() // what is left may keep its output open

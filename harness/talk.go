@@ -102,8 +102,11 @@ func (w *World) served(p *Process) bool {
 
 // unserved reports whether an option is the start of a client that is not served.
 func (w *World) unserved(o schedule.Option) bool {
+	if o.Verb != schedule.Start {
+		return false
+	}
 	p := w.actor(o.Process)
-	return o.Verb == schedule.Start && p != nil && !w.served(p)
+	return p != nil && !w.served(p)
 }
 
 // listens reports whether the process waits for clients on a port of the test.

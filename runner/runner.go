@@ -109,19 +109,18 @@ func Main(args []string) int {
 	// cgroup's limits anew each second.
 	runtime.GOMAXPROCS(1)
 	sys.Umask(0o007)
-	names := strings.Join(slices.Sorted(maps.Keys(programs)), ", ")
-	if len(args) == 0 {
-		say("runner: say which program: " + names)
-		return exitUsage
+	wrong := "say which program"
+	if len(args) > 0 {
+		if program, ok := programs[args[0]]; ok {
+			return program(args[1:])
+		}
+		if slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
+			sys.Stdout.Write([]byte(Usage + "\n"))
+			return 0
+		}
+		wrong = "there is no program " + strconv.Quote(args[0])
 	}
-	if program, ok := programs[args[0]]; ok {
-		return program(args[1:])
-	}
-	if slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
-		sys.Stdout.Write([]byte(Usage + "\n"))
-		return 0
-	}
-	say("runner: there is no program " + strconv.Quote(args[0]) + "; there are " + names)
+	say("runner: " + wrong + "; there are " + strings.Join(slices.Sorted(maps.Keys(programs)), ", "))
 	return exitUsage
 }
 

@@ -376,7 +376,7 @@ func lockOf(name string) string {
 		return ""
 	}
 	name = path.Base(name)
-	for _, lock := range append(slices.Clone(masterLocks), ".lock") {
+	for _, lock := range append(slices.Clone(masterLocks()), ".lock") {
 		if i := strings.Index(name, lock); i >= 0 {
 			return name[:i+len(lock)]
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"screwtape/harness"
@@ -250,7 +251,7 @@ func (m *Master) Act(a *harness.Acts) error {
 }
 
 // masterLocks are the names of the master's lock in all versions.
-var masterLocks = func() []string {
+var masterLocks = sync.OnceValue(func() []string {
 	var list []string
 	for _, version := range profile.All() {
 		if p, err := profile.Get(version); err == nil {
@@ -259,11 +260,11 @@ var masterLocks = func() []string {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
-}()
+})
 
 // isMasterLock reports whether a name is that of a master's lock itself, not of
 // a claim to it.
-func isMasterLock(name string) bool { return slices.Contains(masterLocks, path.Base(name)) }
+func isMasterLock(name string) bool { return slices.Contains(masterLocks(), path.Base(name)) }
 
 // theMaster is what only one may be at a time.
 const theMaster = "master"

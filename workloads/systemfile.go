@@ -110,7 +110,8 @@ func (a Act) envelope() (from, to string, err error) {
 		}
 		return list[0].Address
 	}
-	return one("From"), one("To"), err
+	from, to = one("From"), one("To")
+	return from, to, err
 }
 
 //go:embed systems/*.toml

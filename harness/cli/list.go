@@ -85,13 +85,7 @@ var about = map[string]string{
 	"system":  "anybody's programs, as a system file describes them",
 }
 
-func listWorkloads(_ *command, w io.Writer) error {
-	var list [][2]string
-	for _, name := range workloads.Names() {
-		list = append(list, [2]string{name, about[name]})
-	}
-	return rows(w, list)
-}
+func listWorkloads(_ *command, w io.Writer) error { return described(w, workloads.Names(), about) }
 
 // versions says what each profile is of.
 var versions = map[string]string{
@@ -101,13 +95,7 @@ var versions = map[string]string{
 	"thread": "2.1.15 with the one step that the thread has otherwise: config.pck is renamed",
 }
 
-func listProfiles(_ *command, w io.Writer) error {
-	var list [][2]string
-	for _, name := range profile.All() {
-		list = append(list, [2]string{name, versions[name]})
-	}
-	return rows(w, list)
-}
+func listProfiles(_ *command, w io.Writer) error { return described(w, profile.All(), versions) }
 
 // listFacts is what differs between the profiles: docs/profiles.md, on a terminal.
 func listFacts(_ *command, w io.Writer) error {
@@ -170,20 +158,19 @@ var strategies = map[string]string{
 }
 
 func listStrategies(_ *command, w io.Writer) error {
-	var list [][2]string
-	for _, name := range schedule.SearchNames() {
-		list = append(list, [2]string{name, strategies[name]})
-	}
-	return rows(w, list)
+	return described(w, schedule.SearchNames(), strategies)
 }
 
 // nemesisNames are those that test knows.
 func nemesisNames() []string { return append(nemesis.Names(), "overlap") }
 
-func listNemeses(_ *command, w io.Writer) error {
+func listNemeses(_ *command, w io.Writer) error { return described(w, nemesisNames(), nemeses) }
+
+// described prints names with what is said of each.
+func described(w io.Writer, names []string, about map[string]string) error {
 	var list [][2]string
-	for _, name := range nemesisNames() {
-		list = append(list, [2]string{name, nemeses[name]})
+	for _, name := range names {
+		list = append(list, [2]string{name, about[name]})
 	}
 	return rows(w, list)
 }
